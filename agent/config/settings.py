@@ -1,0 +1,267 @@
+"""The settings, as the rest of the agent sees them: one frozen dataclass for each section.
+
+Every field's `Meta` carries the bounds that the loader checks and the words from which
+`docs/configuration.md` is made. A field without a default is required; a section that is None is
+off. Units stand in the names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from agent.config.kinds import (
+    ComputilityCode,
+    Enabled,
+    FilePath,
+    Ipv4,
+    Listen,
+    RawSection,
+    Url,
+)
+from agent.model.secret import Secret
+
+NodeType = Literal[
+    "EDGE_COMPUTE_DEVICE",
+    "FRONT_END_DEVICE",
+    "AI_CAMERA",
+    "AI_BOX",
+    "AI_CLOUD",
+    "CAP",
+    "CAD",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """Who this node is."""
+
+    code: Annotated[ComputilityCode, Meta(description="Computility code (算力编码), 20 digits.")]
+    type: Annotated[
+        NodeType, Meta(description="What kind of compute this is (T/BAX 0006.5, table B.1).")
+    ]
+    address: Annotated[
+        Literal["auto"] | Ipv4,
+        Meta(
+            description="IPv4 address told to the platforms. `auto` is the address that routes "
+            "to the platform; a given address is sent as written."
+        ),
+    ] = "auto"
+    state_dir: Annotated[
+        FilePath, Meta(description="Folder for what the agent keeps, and its local socket.")
+    ] = "/var/lib/computility-agent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTlsSettings:
+    """TLS of a listener."""
+
+    certificate: Annotated[
+        FilePath, Meta(description="PEM file with the certificate, its chain after it.")
+    ]
+    private_key: Annotated[FilePath, Meta(description="PEM file with the key, not encrypted.")]
+    client_ca: Annotated[
+        FilePath | None,
+        Meta(description="PEM file; given, only clients with a certificate of this CA may enter."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceApiSettings:
+    """The device API, on which platforms read this node."""
+
+    listen: Annotated[Listen, Meta(description="Address and port to listen on.")] = "0.0.0.0:8123"
+    advertise_port: Annotated[
+        int | None,
+        Meta(
+            ge=1,
+            le=65535,
+            description="Port told to the platforms where a proxy or NAT stands between; the "
+            "port of `listen` otherwise.",
+        ),
+    ] = None
+    username: Annotated[
+        str,
+        Meta(min_length=1, max_length=32, description="User name that is told to the platforms."),
+    ] = "admin"
+    password: Annotated[
+        Secret,
+        Meta(
+            description="Password that is told to the platforms, 1 to 32 bytes of UTF-8: "
+            "`password_file` names a file, or `password: ${NAME}` a variable."
+        ),
+    ]
+    prefix: Annotated[
+        str,
+        Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*$", description="Path before every resource."),
+    ] = "/ACSMP"
+    tls: Annotated[
+        ServerTlsSettings | None, Meta(description="TLS; absent means plain HTTP.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sm2Settings:
+    """How a platform wants an SM2 ciphertext laid out."""
+
+    order: Annotated[
+        Literal["c1c3c2", "c1c2c3"],
+        Meta(description="Order of the parts: c1c3c2 (GM/T 0003.4) or the older c1c2c3."),
+    ] = "c1c3c2"
+    point_prefix: Annotated[
+        bool, Meta(description="Whether C1 begins with the byte 04 (uncompressed point).")
+    ] = True
+    encoding: Annotated[
+        Literal["hex", "HEX", "base64"], Meta(description="How the bytes become text.")
+    ] = "hex"
+    der: Annotated[
+        bool,
+        Meta(description="ASN.1 DER (GM/T 0009); `order` and `point_prefix` then do not apply."),
+    ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcsmpSettings:
+    """One platform that this node registers with (T/BAX 0006.5, clause 7)."""
+
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+            description="Name of the platform in commands, logs and metrics; unique.",
+        ),
+    ]
+    url: Annotated[
+        Url, Meta(description="Base URL of the platform; http:// is allowed, with a warning.")
+    ]
+    code: Annotated[
+        ComputilityCode | None,
+        Meta(description="Computility code for this platform, if not that of the node."),
+    ] = None
+    type: Annotated[
+        NodeType | None, Meta(description="Type for this platform, if not that of the node.")
+    ] = None
+    address: Annotated[
+        Literal["auto"] | Ipv4 | None,
+        Meta(description="Address for this platform, if not that of the node."),
+    ] = None
+    username: Annotated[
+        str | None,
+        Meta(
+            min_length=1,
+            max_length=32,
+            description="User of the device API for this platform, if not the common one.",
+        ),
+    ] = None
+    password: Annotated[
+        Secret | None,
+        Meta(description="Password of that user: `password_file`, or `password: ${NAME}`."),
+    ] = None
+    sm2_public_key_file: Annotated[
+        FilePath | None,
+        Meta(
+            description="The platform's SM2 public key: PEM or base64 SPKI, or hex with or "
+            "without 04. Required unless `password_format` is plain."
+        ),
+    ] = None
+    sm2: Annotated[Sm2Settings, Meta(description="Layout of the ciphertext.")] = field(
+        default_factory=Sm2Settings
+    )
+    password_format: Annotated[
+        Literal["sm2", "plain"], Meta(description="How the password travels.")
+    ] = "sm2"
+    allow_plain_password: Annotated[
+        bool, Meta(description="Permission for `password_format: plain`.")
+    ] = False
+    keepalive_seconds: Annotated[
+        float,
+        Meta(ge=1, le=60, description="Time between keepalives; the platform's limit is 90 s."),
+    ] = 30.0
+    token_header: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+: [^\r\n]*\{token\}[^\r\n]*$",
+            description="Header that carries the token, with `{token}` in it.",
+        ),
+    ] = "Authorization: Bearer {token}"
+    ca_file: Annotated[
+        FilePath | None,
+        Meta(description="PEM file of the CA that signed the platform's certificate."),
+    ] = None
+    client_certificate: Annotated[
+        FilePath | None, Meta(description="PEM file of our own certificate, for mutual TLS.")
+    ] = None
+    client_private_key: Annotated[
+        FilePath | None,
+        Meta(description="PEM file of its key; absent where the certificate's file holds it."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectSettings:
+    """What is read of this node, and how often."""
+
+    interval_seconds: Annotated[
+        float, Meta(ge=1, le=3600, description="Time between two samples.")
+    ] = 15.0
+    disks: Annotated[
+        Literal["auto"] | tuple[FilePath, ...],
+        Meta(description="`auto` is every real file system once; or a list of mount paths."),
+    ] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceleratorSettings:
+    """One accelerator plugin's section; its own settings are checked by the plugin's child."""
+
+    enabled: Annotated[
+        Enabled, Meta(description="`auto` looks for cards, true insists, false never loads it.")
+    ] = "auto"
+    options: RawSection = field(default_factory=RawSection)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    """Prometheus metrics."""
+
+    listen: Annotated[Listen, Meta(description="Address and port of /metrics.")] = "127.0.0.1:9810"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """The log, on standard error."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least level shown.")
+    ] = "info"
+    format: Annotated[Literal["text", "json"], Meta(description="text, or one JSON a line.")] = (
+        "text"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that one configuration file says."""
+
+    node: Annotated[NodeSettings, Meta(description="Who this node is.")]
+    device_api: Annotated[
+        DeviceApiSettings | None,
+        Meta(description="The API on which platforms read this node. Required by `acsmp`."),
+    ] = None
+    acsmp: Annotated[
+        tuple[AcsmpSettings, ...], Meta(description="The platforms to register with.")
+    ] = ()
+    collect: Annotated[CollectSettings, Meta(description="What is sampled.")] = field(
+        default_factory=CollectSettings
+    )
+    accelerators: Annotated[
+        Mapping[str, AcceleratorSettings],
+        Meta(description="A section for each plugin, by its name; all optional."),
+    ] = field(default_factory=dict)
+    metrics: Annotated[
+        MetricsSettings | None, Meta(description="Prometheus metrics; absent means off.")
+    ] = None
+    log: Annotated[LogSettings, Meta(description="The log.")] = field(default_factory=LogSettings)

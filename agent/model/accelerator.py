@@ -1,0 +1,76 @@
+"""Accelerators (加速卡): one entry is one chip, or one slice, that can be scheduled by itself."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class AcceleratorKind(str, enum.Enum):
+    """Names the family of a chip as its maker calls it."""
+
+    GPU = "GPU"
+    NPU = "NPU"
+    MLU = "MLU"
+    XPU = "XPU"
+    DCU = "DCU"
+    TPU = "TPU"
+    GCU = "GCU"
+
+
+class Health(str, enum.Enum):
+    """Grades a chip: `unknown` where the vendor's interface says nothing that can be trusted."""
+
+    OK = "ok"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerator:
+    """Describes a chip: what does not change while it is in the machine.
+
+    `index` is the number under which the vendor's tool lists it; `uuid` is unique and survives a
+    reboot. `parent_uuid` is set for a slice (MIG) and names the card it was cut from.
+    """
+
+    uuid: str
+    vendor: str
+    kind: AcceleratorKind
+    index: int
+    product_name: str | None
+    memory_total_bytes: int | None
+    pci_address: str | None = None
+    parent_uuid: str | None = None
+    source: str = ""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceleratorReading:
+    """Holds what a chip does now.
+
+    `utilization_ratio` is 0 to 1 over the vendor's own short window; `energy_joules` counts since
+    the driver was loaded. `unknown` says for every None why it is unknown.
+    """
+
+    uuid: str
+    memory_used_bytes: int | None = None
+    utilization_ratio: float | None = None
+    temperature_celsius: float | None = None
+    power_watts: float | None = None
+    energy_joules: int | None = None
+    health: Health = Health.UNKNOWN
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerGrant:
+    """Lists what a container needs to use the accelerators given to it, without `--privileged`."""
+
+    devices: tuple[str, ...] = ()
+    mounts: tuple[tuple[str, str], ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    runtime: str | None = None
