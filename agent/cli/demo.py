@@ -1,0 +1,33 @@
+"""`computility-agent demo`: an agent and a platform at work on this machine."""
+
+from __future__ import annotations
+
+import argparse
+
+from agent.app import demo
+
+EPILOG = """\
+example:
+  computility-agent demo --seconds 20
+
+Nothing leaves this machine: the platform simulator and the agent talk over loopback, and what they
+write stands in a temporary folder. Exit status 0: the platform accepted the registration and at
+least two keepalives, decrypted the password, and read back what the operating system says itself.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's words."""
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="end after N seconds (default: 0, run until Ctrl-C)",
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run the demonstration."""
+    return demo.run(seconds=arguments.seconds or None)

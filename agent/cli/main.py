@@ -1,0 +1,101 @@
+"""The command `computility-agent`: finds the command's module and turns errors into words."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+import agent
+from agent.errors import AgentError, ConfigError
+
+DEFAULT_CONFIG = Path("/etc/computility-agent/config.yaml")
+
+# Name, one line of help. A command's module is imported only when it is called: `status` must not
+# pay for the simulator.
+COMMANDS = {
+    "run": "run the agent in the foreground (what the service does)",
+    "check-config": "check the configuration and say everything that is wrong with it",
+    "print-config": "print the configuration in force, defaults included, secrets masked",
+    "collect": "take one sample of everything; no running agent is needed",
+    "plugins": "list the plugins and their states",
+    "register": "register with the platforms now; no running agent is needed",
+    "unregister": "unregister from the platforms",
+    "status": "ask the running agent how it fares",
+    "sm2": "check a platform's SM2 key and the layout of what is sent to it",
+    "simulate": "be the platform: a simulator of T/BAX 0006.5, clause 7 and annex G",
+    "demo": "show an agent and a platform at work on this machine",
+}
+
+EPILOG = """\
+example:
+  computility-agent check-config --config /etc/computility-agent/config.yaml
+
+exit status: 0 done, 1 failed, 2 bad input
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="computility-agent",
+        description="Registers compute with platforms, keeps it alive and reports what it has.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=agent.__version__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        if name == chosen:
+            module = importlib.import_module(f"agent.cli.{name.replace('-', '_')}")
+            module.add_arguments(command)
+            command.set_defaults(execute=module.execute)
+    parsed = parser.parse_args(words)
+    try:
+        return int(parsed.execute(parsed))
+    except ConfigError as error:
+        return fail(str(error), status=2)
+    except AgentError as error:
+        return fail(str(error), status=1)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing is left to say it to.
+        sys.stderr.close()
+        return 0
+
+
+def add_config_argument(parser: argparse.ArgumentParser) -> None:
+    """Give a command the option that every command on a configuration has."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=DEFAULT_CONFIG,
+        metavar="FILE",
+        help=f"the configuration (default: {DEFAULT_CONFIG})",
+    )
+
+
+def add_json_argument(parser: argparse.ArgumentParser) -> None:
+    """Give a command the choice of JSON."""
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def fail(message: str, *, status: int, stream: TextIO | None = None) -> int:
+    """Print an error, a line for each of its lines, and return the exit status."""
+    for line in message.splitlines():
+        print(f"computility-agent: {line}", file=stream or sys.stderr)
+    return status

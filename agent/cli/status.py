@@ -1,0 +1,58 @@
+"""`computility-agent status`: asks the running agent how it fares."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from agent.app import loading, local_socket
+from agent.app.collect import plugin_line
+from agent.cli.main import add_config_argument, add_json_argument
+
+EPILOG = """\
+example:
+  computility-agent status --json | jq '.platforms[].worst_gap_seconds'
+
+exit status: 0 the agent runs and every platform holds it as registered, 1 otherwise
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's words."""
+    parser.epilog = EPILOG
+    add_config_argument(parser)
+    add_json_argument(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print the status of the running agent."""
+    state_dir = loading.state_dir(arguments.config)
+    status = local_socket.read_status(state_dir / local_socket.SOCKET_NAME)
+    print(json.dumps(status, ensure_ascii=False, indent=2) if arguments.json else _text(status))
+    return 0 if all(platform["is_registered"] for platform in status["platforms"]) else 1
+
+
+def _text(status: dict[str, Any]) -> str:
+    lines = [
+        f"agent        {status['version']}, process {status['pid']}, "
+        f"up {status['uptime_seconds']:.0f} s",
+        f"node         {status['node']['computility_code']} {status['node']['type']}",
+        f"device api   {status['device_api'] or 'off'}",
+        f"metrics      {status['metrics'] or 'off'}",
+    ]
+    for platform in status["platforms"]:
+        lines.append(f"platform     {platform['name']}  {platform['state']}  {platform['url']}")
+        lines.append(
+            f"             {platform['keepalives_accepted']} keepalives, "
+            f"worst gap {_seconds(platform['worst_gap_seconds'])}, "
+            f"last contact {platform['last_contact_at'] or 'never'}"
+        )
+        if platform["last_error"]:
+            lines.append(f"             last error: {platform['last_error']}")
+    lines += [plugin_line(plugin) for plugin in status["plugins"]]
+    return "\n".join(lines)
+
+
+def _seconds(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1f} s"
