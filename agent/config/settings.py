@@ -17,8 +17,11 @@ from agent.config.kinds import (
     ComputilityCode,
     Enabled,
     FilePath,
+    FolderPath,
     Ipv4,
     Listen,
+    MountPath,
+    PrivateFilePath,
     RawSection,
     Url,
 )
@@ -51,7 +54,7 @@ class NodeSettings:
         ),
     ] = "auto"
     state_dir: Annotated[
-        FilePath, Meta(description="Folder for what the agent keeps, and its local socket.")
+        FolderPath, Meta(description="Folder for what the agent keeps, and its local socket.")
     ] = "/var/lib/computility-agent"
 
 
@@ -62,7 +65,9 @@ class ServerTlsSettings:
     certificate: Annotated[
         FilePath, Meta(description="PEM file with the certificate, its chain after it.")
     ]
-    private_key: Annotated[FilePath, Meta(description="PEM file with the key, not encrypted.")]
+    private_key: Annotated[
+        PrivateFilePath, Meta(description="PEM file with the key, not encrypted.")
+    ]
     client_ca: Annotated[
         FilePath | None,
         Meta(description="PEM file; given, only clients with a certificate of this CA may enter."),
@@ -98,9 +103,9 @@ class DeviceApiSettings:
         str,
         Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*$", description="Path before every resource."),
     ] = "/ACSMP"
-    tls: Annotated[
-        ServerTlsSettings | None, Meta(description="TLS; absent means plain HTTP.")
-    ] = None
+    tls: Annotated[ServerTlsSettings | None, Meta(description="TLS; absent means plain HTTP.")] = (
+        None
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +200,7 @@ class AcsmpSettings:
         FilePath | None, Meta(description="PEM file of our own certificate, for mutual TLS.")
     ] = None
     client_private_key: Annotated[
-        FilePath | None,
+        PrivateFilePath | None,
         Meta(description="PEM file of its key; absent where the certificate's file holds it."),
     ] = None
 
@@ -208,7 +213,7 @@ class CollectSettings:
         float, Meta(ge=1, le=3600, description="Time between two samples.")
     ] = 15.0
     disks: Annotated[
-        Literal["auto"] | tuple[FilePath, ...],
+        Literal["auto"] | tuple[MountPath, ...],
         Meta(description="`auto` is every real file system once; or a list of mount paths."),
     ] = "auto"
 
