@@ -44,3 +44,24 @@ format: venv ## Format the code
 .PHONY: clean
 clean: ## Remove everything that the other targets made
 	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# The peers that the tests talk to and pip does not have: an SM2 implementation for JavaScript.
+.PHONY: peers
+peers: ## Install the test peers that come from npm
+	npm install --silent --no-audit --no-fund --prefix .cache/node sm-crypto@0.4.0
+
+.PHONY: chaos-keepalive
+chaos-keepalive: venv .cache/nvml/libnvidia-ml.so.1 ## Show the worst keepalive gap under faults (about 3 minutes)
+	$(BIN)/python tests/chaos/keepalive.py --nvml .cache/nvml
+
+.PHONY: bench
+bench: venv .cache/nvml/libnvidia-ml.so.1 .cache/glances/bin/glances ## Measure memory, CPU and speed beside peers (about 11 minutes)
+	$(BIN)/python tests/bench/footprint.py --nvml .cache/nvml --glances .cache/glances/bin/glances
+
+.cache/nvml/libnvidia-ml.so.1: tests/collectors/accelerators/nvidia/nvml_stub/nvml_stub.c
+	@mkdir -p $(@D)
+	$(CC) -shared -fPIC -O1 -o $@ $<
+
+.cache/glances/bin/glances:
+	@$(PYTHON) -m venv .cache/glances
+	@.cache/glances/bin/pip install --quiet --disable-pip-version-check 'glances[web]'
