@@ -153,9 +153,7 @@ ComputilityCode = Annotated[
 Ipv4 = Annotated[str, TextKind(words="an IPv4 address", example="192.0.2.10", accept=_accept_ipv4)]
 Listen = Annotated[
     str,
-    TextKind(
-        words="host:port, an IPv6 address in brackets", example="[::]:8123", accept=_accept_listen
-    ),
+    TextKind(words="host:port or [IPv6 address]:port", example="[::]:8123", accept=_accept_listen),
 ]
 Url = Annotated[
     str,

@@ -84,24 +84,35 @@ class DeviceApiSettings:
         Meta(
             ge=1,
             le=65535,
+            examples=["443"],
             description="Port told to the platforms where a proxy or NAT stands between; the "
             "port of `listen` otherwise.",
         ),
     ] = None
     username: Annotated[
         str,
-        Meta(min_length=1, max_length=32, description="User name that is told to the platforms."),
+        Meta(
+            pattern="^[^:]{1,32}$",
+            description="User name that is told to the platforms.",
+            extra={"words": "a text of 1 to 32 characters without a colon"},
+        ),
     ] = "admin"
     password: Annotated[
         Secret,
         Meta(
+            min_length=1,
+            max_length=32,
             description="Password that is told to the platforms, 1 to 32 bytes of UTF-8: "
-            "`password_file` names a file, or `password: ${NAME}` a variable."
+            "`password_file` names a file, or `password: ${NAME}` a variable.",
         ),
     ]
     prefix: Annotated[
         str,
-        Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*$", description="Path before every resource."),
+        Meta(
+            pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+            description="Path before every resource.",
+            extra={"words": "a path such as /ACSMP, without a slash at its end"},
+        ),
     ] = "/ACSMP"
     tls: Annotated[ServerTlsSettings | None, Meta(description="TLS; absent means plain HTTP.")] = (
         None
@@ -137,6 +148,8 @@ class AcsmpSettings:
         Meta(
             pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
             description="Name of the platform in commands, logs and metrics; unique.",
+            examples=["city"],
+            extra={"words": "1 to 64 letters, digits, dots, hyphens or underscores"},
         ),
     ]
     url: Annotated[
@@ -156,14 +169,19 @@ class AcsmpSettings:
     username: Annotated[
         str | None,
         Meta(
-            min_length=1,
-            max_length=32,
+            pattern="^[^:]{1,32}$",
+            examples=["city"],
             description="User of the device API for this platform, if not the common one.",
+            extra={"words": "a text of 1 to 32 characters without a colon"},
         ),
     ] = None
     password: Annotated[
         Secret | None,
-        Meta(description="Password of that user: `password_file`, or `password: ${NAME}`."),
+        Meta(
+            min_length=1,
+            max_length=32,
+            description="Password of that user: `password_file`, or `password: ${NAME}`.",
+        ),
     ] = None
     sm2_public_key_file: Annotated[
         FilePath | None,
@@ -177,7 +195,7 @@ class AcsmpSettings:
     )
     password_format: Annotated[
         Literal["sm2", "plain"], Meta(description="How the password travels.")
-    ] = "sm2"
+    ] = "sm2"  # noqa: S105 - a format
     allow_plain_password: Annotated[
         bool, Meta(description="Permission for `password_format: plain`.")
     ] = False
@@ -190,8 +208,9 @@ class AcsmpSettings:
         Meta(
             pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+: [^\r\n]*\{token\}[^\r\n]*$",
             description="Header that carries the token, with `{token}` in it.",
+            extra={"words": 'a header "Name: value" with {token} in its value'},
         ),
-    ] = "Authorization: Bearer {token}"
+    ] = "Authorization: Bearer {token}"  # noqa: S105 - a template
     ca_file: Annotated[
         FilePath | None,
         Meta(description="PEM file of the CA that signed the platform's certificate."),
@@ -251,22 +270,32 @@ class LogSettings:
 class Settings:
     """Everything that one configuration file says."""
 
-    node: Annotated[NodeSettings, Meta(description="Who this node is.")]
+    node: Annotated[NodeSettings, Meta(description="Who this node is.", extra={"gloss": "本节点"})]
     device_api: Annotated[
         DeviceApiSettings | None,
-        Meta(description="The API on which platforms read this node. Required by `acsmp`."),
+        Meta(
+            description="The API on which platforms read this node. Required by `acsmp`.",
+            extra={"gloss": "设备接口"},
+        ),
     ] = None
     acsmp: Annotated[
-        tuple[AcsmpSettings, ...], Meta(description="The platforms to register with.")
+        tuple[AcsmpSettings, ...],
+        Meta(description="The platforms to register with.", extra={"gloss": "算力服务管理平台"}),
     ] = ()
-    collect: Annotated[CollectSettings, Meta(description="What is sampled.")] = field(
-        default_factory=CollectSettings
-    )
+    collect: Annotated[
+        CollectSettings, Meta(description="What is sampled.", extra={"gloss": "采集"})
+    ] = field(default_factory=CollectSettings)
     accelerators: Annotated[
         Mapping[str, AcceleratorSettings],
-        Meta(description="A section for each plugin, by its name; all optional."),
+        Meta(
+            description="A section for each plugin, by its name; all optional.",
+            extra={"gloss": "加速卡"},
+        ),
     ] = field(default_factory=dict)
     metrics: Annotated[
-        MetricsSettings | None, Meta(description="Prometheus metrics; absent means off.")
+        MetricsSettings | None,
+        Meta(description="Prometheus metrics; absent means off.", extra={"gloss": "监控指标"}),
     ] = None
-    log: Annotated[LogSettings, Meta(description="The log.")] = field(default_factory=LogSettings)
+    log: Annotated[LogSettings, Meta(description="The log.", extra={"gloss": "日志"})] = field(
+        default_factory=LogSettings
+    )
