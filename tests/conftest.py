@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+
+NVML_STUB = Path(__file__).parent / "collectors/accelerators/nvidia/nvml_stub"
 
 
 @pytest.fixture
@@ -31,3 +36,47 @@ def missing(reason: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@dataclass(frozen=True)
+class NvmlStub:
+    """Is a built stand-in for NVIDIA's library; nvml_stub.c says how a scenario is written."""
+
+    folder: Path
+    old_driver_folder: Path
+
+    def scenario(self, name: str) -> Path:
+        """Return one of the scenarios beside the stub's source, such as `two-cards`."""
+        path = NVML_STUB / "scenarios" / f"{name}.txt"
+        assert path.is_file(), path
+        return path
+
+    def environment(self, scenario: Path, *, old_driver: bool = False) -> dict[str, str]:
+        """Return the environment of a child process that plays a scenario."""
+        folder = self.old_driver_folder if old_driver else self.folder
+        return {
+            **os.environ,
+            "LD_LIBRARY_PATH": str(folder),
+            "NVML_STUB_SCENARIO": str(scenario),
+        }
+
+
+@pytest.fixture(scope="session")
+def nvml_stub(tmp_path_factory: pytest.TempPathFactory) -> NvmlStub:
+    """Return the stand-in for libnvidia-ml.so.1, built for this run.
+
+    NVIDIA's binding keeps one library for the life of a process, so a test plays a scenario in a
+    child process.
+    """
+    compiler = shutil.which("cc")
+    if compiler is None:
+        missing("cc is not on this machine; .ci/run installs it")
+    folders = []
+    for flags in ([], ["-DNVML_STUB_OLD_DRIVER"]):
+        folder = tmp_path_factory.mktemp("nvml")
+        library = folder / "libnvidia-ml.so.1"
+        command = [compiler, "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", *flags]
+        command += ["-Wl,-soname,libnvidia-ml.so.1", "-o", library, NVML_STUB / "nvml_stub.c"]
+        subprocess.run(command, check=True, timeout=60)
+        folders.append(folder)
+    return NvmlStub(folder=folders[0], old_driver_folder=folders[1])

@@ -82,13 +82,29 @@ class _Values:
     def missing(self, name: str, reason: str) -> None:
         self.unknown[name] = reason
 
+    def inherit(self, name: str, parent: Accelerator) -> None:
+        if name in parent.unknown:
+            self.unknown[name] = parent.unknown[name]
+
+
+def given_uuid(identity: Identity) -> Text:
+    """Return a UUID; a failure where NVML gives none or a text that says so."""
+    if not isinstance(identity.uuid, Failure) and _why_unknown(identity.uuid):
+        return Failure(explain.NOT_SUPPORTED)
+    return identity.uuid
+
 
 def accelerator(
-    identity: Identity, *, uuid: str, index: int, parent_uuid: str | None = None
+    identity: Identity, *, uuid: str, index: int, parent: Accelerator | None = None
 ) -> Accelerator:
-    """Return a card, or a slice if it has a parent; `uuid` is that of `identity`, not failed."""
+    """Return a card, or a slice if it has a parent, whose PCI address is then its own."""
     values = _Values()
-    bus_id = values.text("pci_address", identity.bus_id)
+    if parent is None:
+        bus_id = values.text("pci_address", identity.bus_id)
+        address = None if bus_id is None else pci_address(bus_id)
+    else:
+        address = parent.pci_address
+        values.inherit("pci_address", parent)
     return Accelerator(
         uuid=uuid,
         vendor=VENDOR,
@@ -98,30 +114,38 @@ def accelerator(
         memory_total_bytes=values.number(
             "memory_total_bytes", identity.memory_total_bytes, convert=int, low=1, high=None
         ),
-        pci_address=None if bus_id is None else pci_address(bus_id),
-        parent_uuid=parent_uuid,
+        pci_address=address,
+        parent_uuid=None if parent is None else parent.uuid,
         source=SOURCE,
         unknown=values.unknown,
     )
 
 
-def unidentified(failure: Failure, *, index: int, parent_uuid: str | None = None) -> Accelerator:
-    """Return a card that was sick from the start, so that nothing but its index is known.
+def unidentified(failure: Failure, *, index: int, parent: Accelerator | None = None) -> Accelerator:
+    """Return a card or slice that was sick from the start: nothing but its index is known.
 
     Its `uuid` is made of the index: it has to be listed under some name, and no UUID of NVIDIA's
     looks like this.
     """
+    values = _Values()
     reason = explain.explain(failure).reason
+    values.missing("product_name", reason)
+    values.missing("memory_total_bytes", reason)
+    if parent is None:
+        values.missing("pci_address", reason)
+    else:
+        values.inherit("pci_address", parent)
     return Accelerator(
-        uuid=f"{parent_uuid or 'nvidia'}#{index}",
+        uuid=f"{VENDOR if parent is None else parent.uuid}#{index}",
         vendor=VENDOR,
         kind=AcceleratorKind.GPU,
         index=index,
         product_name=None,
         memory_total_bytes=None,
-        parent_uuid=parent_uuid,
+        pci_address=None if parent is None else parent.pci_address,
+        parent_uuid=None if parent is None else parent.uuid,
         source=SOURCE,
-        unknown=dict.fromkeys(("product_name", "memory_total_bytes", "pci_address"), reason),
+        unknown=values.unknown,
     )
 
 

@@ -13,7 +13,7 @@ from agent.contracts import AcceleratorPlugin
 from agent.errors import NotPresent, ReadingUnavailable
 from agent.model.accelerator import Accelerator, AcceleratorReading, Health
 from collectors.accelerators.nvidia import convert, explain
-from collectors.accelerators.nvidia.answers import Condition, Identity, Occupancy
+from collectors.accelerators.nvidia.answers import Condition, Occupancy
 from collectors.accelerators.nvidia.explain import Failure
 from collectors.accelerators.nvidia.nvml import BINDINGS_LIBRARY, Handle, Nvml
 
@@ -160,45 +160,38 @@ class NvidiaPlugin:
         if isinstance(card, Failure):
             return card
         identity = self._nvml.identity(card)
-        if isinstance(identity.uuid, Failure):
-            return identity.uuid
+        uuid = convert.given_uuid(identity)
+        if isinstance(uuid, Failure):
+            return uuid
         slices = self._nvml.slices(card)
         # A card that is lost in the middle of a pass answers some of this and fails the rest:
         # what was known of it is better.
         answers = (identity.name, identity.bus_id, identity.memory_total_bytes, slices)
-        if _LOST in answers and self._was_at(index, uuid=identity.uuid):
+        if _LOST in answers and self._was_at(index, uuid=uuid):
             return _LOST
+        whole = _Unit(
+            accelerator=convert.accelerator(identity, uuid=uuid, index=index),
+            card_index=index,
+            card=card,
+            handle=card,
+        )
         if isinstance(slices, Failure) or not slices:
-            accelerator = convert.accelerator(identity, uuid=identity.uuid, index=index)
-            return [_Unit(accelerator=accelerator, card_index=index, card=card, handle=card)]
-        return [
-            self._slice(number, handle=handle, card=card, card_index=index, card_identity=identity)
-            for number, handle in slices
-        ]
+            return [whole]
+        return [self._slice(number, handle=handle, whole=whole) for number, handle in slices]
 
-    def _slice(
-        self,
-        index: int,
-        *,
-        handle: Handle | Failure,
-        card: Handle,
-        card_index: int,
-        card_identity: Identity,
-    ) -> _Unit:
-        parent_uuid = str(card_identity.uuid)
-        failure = handle
+    def _slice(self, index: int, *, handle: Handle | Failure, whole: _Unit) -> _Unit:
+        uuid = handle
         if not isinstance(handle, Failure):
-            identity = replace(self._nvml.identity(handle), bus_id=card_identity.bus_id)
-            if not isinstance(identity.uuid, Failure):
-                accelerator = convert.accelerator(
-                    identity, uuid=identity.uuid, index=index, parent_uuid=parent_uuid
-                )
-                return _Unit(
-                    accelerator=accelerator, card_index=card_index, card=card, handle=handle
-                )
-            failure = identity.uuid
-        accelerator = convert.unidentified(failure, index=index, parent_uuid=parent_uuid)
-        return _Unit(accelerator=accelerator, card_index=card_index, card=card, handle=failure)
+            identity = self._nvml.identity(handle)
+            uuid = convert.given_uuid(identity)
+        if isinstance(uuid, Failure):
+            accelerator = convert.unidentified(uuid, index=index, parent=whole.accelerator)
+            handle = uuid
+        else:
+            accelerator = convert.accelerator(
+                identity, uuid=uuid, index=index, parent=whole.accelerator
+            )
+        return replace(whole, accelerator=accelerator, handle=handle)
 
     def _units_of_lost_card(
         self, index: int, *, failure: Failure, found: AbstractSet[str]
