@@ -1,0 +1,324 @@
+"""The misbehaviour that an integrator asks for: what, on which operation, how often, how long."""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import itertools
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+OPERATIONS = ("Register", "Keepalive", "UnRegister", "Computility")
+EVERY_OPERATION = "*"
+FAULTS_MAXIMUM = 100
+
+
+class FaultKind(str, enum.Enum):
+    """Says how the simulator misbehaves."""
+
+    REFUSE = "refuse"  # a well-formed refusal: `status`, `code`, `message`
+    DELAY = "delay"  # a right answer, `delay_seconds` late
+    ERROR = "error"  # a bare HTTP error, `status` (500), without the envelope
+    GARBAGE = "garbage"  # status 200, bytes that are no JSON
+    HUGE = "huge"  # status 200, an endless-looking body of `size_mib`
+    REDIRECT = "redirect"  # a redirection to itself, for ever
+    ROTATE_TOKEN = "rotate_token"  # noqa: S105 - a right answer, with a new token
+    EXPIRE_TOKEN = "expire_token"  # noqa: S105 - the node's token ends, then the request is served
+    FORGET = "forget"  # the node is forgotten, then the request is served
+    DROP = "drop"  # the connection closes without an answer; nothing is done
+    LOSE_ANSWER = "lose_answer"  # the request is served, then the connection closes unanswered
+    BLACK_HOLE = "black_hole"  # the request is taken and never answered
+    RESTART = "restart"  # the listener closes for `seconds`, at once
+
+
+ONCE = frozenset({FaultKind.FORGET, FaultKind.EXPIRE_TOKEN})
+KEEPALIVE_ALONE = frozenset({FaultKind.FORGET, FaultKind.EXPIRE_TOKEN, FaultKind.ROTATE_TOKEN})
+
+
+class BadFault(ValueError):  # noqa: N818 - named by what the caller must mend
+    """Says everything that is wrong with the description of a fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Describes one misbehaviour.
+
+    `operation` is one of `OPERATIONS` or "*". It ends after `count` requests or after `seconds`,
+    whichever comes first, and begins after `after_seconds`; None is no limit. Only each `every`-th
+    matching request meets it. The rest belongs to single kinds, see `FaultKind`.
+    """
+
+    kind: FaultKind
+    operation: str = EVERY_OPERATION
+    count: int | None = None
+    seconds: float | None = None
+    after_seconds: float = 0.0
+    every: int = 1
+    status: int = 0
+    code: int = 50001
+    message: str = "refused by the simulator, as it was told to"
+    delay_seconds: float = 5.0
+    size_mib: int = 64
+
+    def __str__(self) -> str:
+        limits = []
+        if self.count is not None:
+            limits.append(f"{self.count} times")
+        if self.seconds is not None:
+            limits.append(f"for {self.seconds:g} s")
+        return (
+            f"{self.kind.value} on {self.operation}, {', '.join(limits) or 'until it is deleted'}"
+        )
+
+
+_NUMBERS: dict[str, tuple[type[int] | type[float], float, float]] = {
+    "count": (int, 1, 1_000_000),
+    "seconds": (float, 0, 86_400),
+    "after_seconds": (float, 0, 86_400),
+    "every": (int, 1, 1_000_000),
+    "status": (int, 400, 599),
+    "code": (int, -(2**31), 2**31 - 1),
+    "delay_seconds": (float, 0, 300),
+    "size_mib": (int, 1, 1024),
+}
+
+
+def parse_fault(description: Mapping[str, Any]) -> Fault:
+    """Return the fault of a JSON object, or of a flag's parts; numbers may be text.
+
+    Raises:
+        BadFault: with every problem of it.
+    """
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    for name, value in description.items():
+        if name in _NUMBERS:
+            _take_number(name, value, values=values, problems=problems)
+        elif name == "message":
+            _take_message(value, values=values, problems=problems)
+        elif name not in ("kind", "operation"):
+            known = [*_NUMBERS, "message", "kind", "operation"]
+            near = difflib.get_close_matches(str(name), known, n=1)
+            hint = f", did you mean {near[0]}?" if near else f": use {', '.join(known)}"
+            problems.append(f"unknown key {str(name)[:40]!r}{hint}")
+    kind = _kind(description.get("kind"), problems=problems)
+    operation = _operation(description.get("operation"), kind=kind, problems=problems)
+    if kind is FaultKind.RESTART and "seconds" not in values:
+        problems.append("restart needs seconds")
+    if problems or kind is None or operation is None:
+        raise BadFault("; ".join(problems))
+    if kind in ONCE and "count" not in values and "seconds" not in values:
+        values["count"] = 1
+    values.setdefault("status", 403 if kind is FaultKind.REFUSE else 500)
+    return Fault(kind=kind, operation=operation, **values)
+
+
+def parse_flag(text: str) -> Fault:
+    """Return the fault of `KIND[:OPERATION][,key=value…]`.
+
+    Raises:
+        BadFault: it is not of that form.
+    """
+    head, *pairs = text.split(",")
+    kind, _, operation = head.partition(":")
+    description: dict[str, Any] = {"kind": kind.strip()}
+    if operation:
+        description["operation"] = operation.strip()
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise BadFault(f"{pair!r} is not key=value")
+        description[name.strip()] = value.strip()
+    return parse_fault(description)
+
+
+def _kind(value: Any, *, problems: list[str]) -> FaultKind | None:
+    try:
+        return FaultKind(value)
+    except ValueError:
+        kinds = ", ".join(kind.value for kind in FaultKind)
+        problems.append(f"kind must be one of {kinds}; got {str(value)[:40]!r}")
+        return None
+
+
+def _operation(value: Any, *, kind: FaultKind | None, problems: list[str]) -> str | None:
+    if value is None:
+        return "Keepalive" if kind in KEEPALIVE_ALONE else EVERY_OPERATION
+    if not isinstance(value, str) or value not in (*OPERATIONS, EVERY_OPERATION):
+        problems.append(
+            f"operation must be one of {', '.join(OPERATIONS)} or *; got {str(value)[:40]!r}"
+        )
+        return None
+    return value
+
+
+def _take_number(name: str, value: Any, *, values: dict[str, Any], problems: list[str]) -> None:
+    convert, minimum, maximum = _NUMBERS[name]
+    wanted = "a whole number" if convert is int else "a number"
+    text = f"{name} must be {wanted} from {minimum:.15g} to {maximum:.15g}; got {str(value)[:40]!r}"
+    try:
+        number = convert(value)
+    except (TypeError, ValueError, OverflowError):
+        problems.append(text)
+        return
+    if (
+        isinstance(value, bool)
+        or not minimum <= number <= maximum
+        or (isinstance(value, float) and number != value)
+    ):
+        problems.append(text)
+        return
+    values[name] = number
+
+
+def _take_message(value: Any, *, values: dict[str, Any], problems: list[str]) -> None:
+    # Encoding once finds half surrogate pairs, which no answer can carry.
+    if (
+        not isinstance(value, str)
+        or len(value) > 1024
+        or value.encode("utf-8", "ignore").decode() != value
+    ):
+        problems.append("message must be a text of at most 1024 characters")
+        return
+    values["message"] = value
+
+
+@dataclass(slots=True, kw_only=True)
+class _Standing:
+    """Is a fault that was asked for, with what is left of it."""
+
+    identifier: int
+    fault: Fault
+    begins_monotonic_seconds: float
+    ends_monotonic_seconds: float | None
+    left: int | None
+    seen: int = 0
+    met: int = field(default=0)
+
+
+class FaultBoard:
+    """Holds the faults in force; safe in every thread.
+
+    Of several that match a request, the one that was asked for first is met.
+    """
+
+    def __init__(self, *, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._identifiers = itertools.count(1)
+        self._standing: list[_Standing] = []
+        self._released = threading.Event()
+        self._holders = 0
+
+    def add(self, fault: Fault) -> int:
+        """Put a fault in force and return its number.
+
+        Raises:
+            BadFault: too many are in force.
+        """
+        begins = self._monotonic() + fault.after_seconds
+        with self._lock:
+            self._expire()
+            if len(self._standing) >= FAULTS_MAXIMUM:
+                raise BadFault(f"{FAULTS_MAXIMUM} faults are in force: delete some first")
+            identifier = next(self._identifiers)
+            self._standing.append(
+                _Standing(
+                    identifier=identifier,
+                    fault=fault,
+                    begins_monotonic_seconds=begins,
+                    ends_monotonic_seconds=None
+                    if fault.seconds is None
+                    else begins + fault.seconds,
+                    left=fault.count,
+                )
+            )
+        return identifier
+
+    def take(self, operation: str) -> Fault | None:
+        """Return the fault that a request of this operation meets now, None if it meets none."""
+        with self._lock:
+            self._expire()
+            now = self._monotonic()
+            for each in self._standing:
+                if each.begins_monotonic_seconds > now:
+                    continue
+                if each.fault.operation not in (operation, EVERY_OPERATION):
+                    continue
+                each.seen += 1
+                if each.seen % each.fault.every:
+                    continue
+                each.met += 1
+                if each.left is not None:
+                    each.left -= 1
+                return each.fault
+        return None
+
+    def clear(self, identifier: int | None = None) -> int:
+        """Lift one fault, or all; return how many. Requests that are held go on."""
+        with self._lock:
+            before = len(self._standing)
+            self._standing = [
+                each
+                for each in self._standing
+                if identifier is not None and each.identifier != identifier
+            ]
+            self._release()
+            return before - len(self._standing)
+
+    def release(self) -> None:
+        """Let every held request go on, and lift no fault."""
+        with self._lock:
+            self._release()
+
+    def hold(self, seconds: float, *, holders_maximum: int) -> None:
+        """Wait, until `release` or `clear` at the longest.
+
+        It does not wait where `holders_maximum` others wait already: they stand for workers of a
+        listener, and the last ones have to be left for everybody else.
+        """
+        with self._lock:
+            if self._holders >= holders_maximum:
+                return
+            self._holders += 1
+            released = self._released
+        try:
+            released.wait(seconds)
+        finally:
+            with self._lock:
+                self._holders -= 1
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return the faults in force, for the control endpoint."""
+        with self._lock:
+            self._expire()
+            now = self._monotonic()
+            return [
+                {
+                    "id": each.identifier,
+                    "kind": each.fault.kind.value,
+                    "operation": each.fault.operation,
+                    "left": each.left,
+                    "seconds_left": None
+                    if each.ends_monotonic_seconds is None
+                    else round(each.ends_monotonic_seconds - now, 3),
+                    "begins_in_seconds": round(max(0.0, each.begins_monotonic_seconds - now), 3),
+                    "met": each.met,
+                }
+                for each in self._standing
+            ]
+
+    def _release(self) -> None:
+        self._released.set()
+        self._released = threading.Event()
+
+    def _expire(self) -> None:
+        now = self._monotonic()
+        self._standing = [
+            each
+            for each in self._standing
+            if each.left != 0
+            and (each.ends_monotonic_seconds is None or each.ends_monotonic_seconds > now)
+        ]

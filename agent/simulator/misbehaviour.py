@@ -1,0 +1,128 @@
+"""Stands in front of the platform's application and spoils what a fault says.
+
+It is WSGI and not falcon, because some faults must leave no answer at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from waitress.channel import ClientDisconnected
+
+from agent.simulator.events import Event, EventKind, EventLog
+from agent.simulator.faults import OPERATIONS, Fault, FaultBoard, FaultKind
+
+StartResponse = Callable[..., Any]
+Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+# What a fault asks of the operation itself travels in the WSGI environment.
+ASKED_FAULT = "computility.simulator.fault"
+
+_CHUNK_BYTES = 64 * 1024
+_BLACK_HOLE_SECONDS = 300.0
+_GARBAGE = b"\x00\x01<html>{]\xff\xfe not what you asked for \x80" * 8
+
+
+class Misbehaving:
+    """Is a WSGI application that serves `application`, but for the faults on `board`.
+
+    `holders_maximum` bounds how many requests may be held at the same time.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        *,
+        board: FaultBoard,
+        events: EventLog,
+        holders_maximum: int,
+    ) -> None:
+        self._application = application
+        self._board = board
+        self._events = events
+        self._holders_maximum = holders_maximum
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request; raises ClientDisconnected to close the connection unanswered."""
+        operation = operation_of(environ.get("PATH_INFO", ""))
+        fault = self._board.take(operation) if operation is not None else None
+        if operation is None or fault is None:
+            return self._application(environ, start_response)
+        self._events.add(
+            Event(
+                kind=EventKind.FAULT,
+                operation=operation,
+                text=f"fault {fault.kind.value} met {operation}",
+                details={"fault": fault.kind.value},
+            )
+        )
+        return self._spoil(fault, environ, start_response)
+
+    def _spoil(
+        self, fault: Fault, environ: dict[str, Any], start_response: StartResponse
+    ) -> Iterable[bytes]:
+        match fault.kind:
+            case FaultKind.DELAY:
+                self._hold(fault.delay_seconds)
+                return self._application(environ, start_response)
+            case FaultKind.ROTATE_TOKEN | FaultKind.EXPIRE_TOKEN | FaultKind.FORGET:
+                environ[ASKED_FAULT] = fault.kind
+                return self._application(environ, start_response)
+            case FaultKind.DROP:
+                raise ClientDisconnected
+            case FaultKind.LOSE_ANSWER:
+                for _ in self._application(environ, _no_answer):
+                    pass
+                raise ClientDisconnected
+            case FaultKind.BLACK_HOLE:
+                self._hold(_BLACK_HOLE_SECONDS if fault.seconds is None else fault.seconds)
+                raise ClientDisconnected
+            case FaultKind.REFUSE:
+                body = {"Code": fault.code, "Message": fault.message}
+                text = json.dumps(body, ensure_ascii=False).encode()
+                return _answer(start_response, f"{fault.status} Refused", "application/json", text)
+            case FaultKind.ERROR:
+                text = b"the simulator fails, as it was told to\n"
+                return _answer(start_response, f"{fault.status} Failed", "text/plain", text)
+            case FaultKind.GARBAGE:
+                return _answer(start_response, "200 OK", "application/json", _GARBAGE)
+            case FaultKind.REDIRECT:
+                location = environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"]
+                start_response(
+                    "307 Temporary Redirect", [("Location", location), ("Content-Length", "0")]
+                )
+                return []
+            case FaultKind.HUGE:
+                start_response("200 OK", [("Content-Type", "application/json")])
+                return _huge(fault.size_mib)
+            case _:  # RESTART is an act of the simulator and never on the board
+                return self._application(environ, start_response)
+
+    def _hold(self, seconds: float) -> None:
+        self._board.hold(seconds, holders_maximum=self._holders_maximum)
+
+
+def operation_of(path: str) -> str | None:
+    """Return the operation that a path names, None for any other path."""
+    head, _, last = path.rpartition("/")
+    return last if head == "/ACSMP" and last in OPERATIONS else None
+
+
+def _answer(
+    start_response: StartResponse, status: str, content_type: str, body: bytes
+) -> Iterable[bytes]:
+    start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def _huge(size_mib: int) -> Iterator[bytes]:
+    yield b'{"Code": 0, "Message": "'
+    for _ in range(size_mib * 1024 * 1024 // _CHUNK_BYTES):
+        yield b"x" * _CHUNK_BYTES
+    yield b'"}'
+
+
+def _no_answer(*_: Any) -> Callable[[bytes], None]:
+    return lambda _: None
