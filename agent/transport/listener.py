@@ -106,6 +106,8 @@ class Listener(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
         self._accept_after = -math.inf
         self._stop_by = math.inf
         self._is_full = False
+        self._wake_lock = threading.Lock()
+        self._can_wake = True
         adjustments = Adjustments(
             sockets=[sock],
             threads=limits.threads,
@@ -149,9 +151,16 @@ class Listener(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
         """Make `serve` end within about this time; any thread."""
         self._stop_by = time.monotonic() + timeout_seconds
         self.is_stopping = True
-        self.trigger.pull_trigger()
+        self.pull_trigger()
 
     # What waitress calls
+
+    def pull_trigger(self) -> None:
+        """Wake the loop; any thread, even a worker that outlives the listener."""
+        with self._wake_lock:
+            # The descriptor of a closed pipe may be somebody else's by now.
+            if self._can_wake:
+                super().pull_trigger()
 
     def readable(self) -> bool:
         """Tell whether new connections are taken."""
@@ -272,12 +281,6 @@ class Listener(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
         self.task_dispatcher.shutdown(timeout=remaining)
         for channel in list(self.active_channels.values()):
             channel.handle_close()
-        if self.task_dispatcher.threads:
-            # A worker that still runs may write to the wake-up pipe: it stays open for it.
-            _logger.warning(
-                "workers still busy at stop name=%s count=%d",
-                self._name,
-                len(self.task_dispatcher.threads),
-            )
-        else:
+        with self._wake_lock:
+            self._can_wake = False
             self.trigger.close()

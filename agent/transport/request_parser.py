@@ -92,7 +92,7 @@ class StrictRequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress h
         if names.count(b"transfer-encoding") > 1:
             raise ParsingError("there are two Transfer-Encoding headers")
         coding = _value(header_plus, b"transfer-encoding") or b""
-        if coding.lower().split(b",").count(b"chunked") > 1 or not coding:
+        if coding.lower().count(b"chunked") > 1 or not coding:
             raise ParsingError("Transfer-Encoding is invalid")
         if header_plus.partition(b"\r\n")[0].endswith(b"HTTP/1.0"):
             raise ParsingError("HTTP/1.0 has no Transfer-Encoding")
