@@ -48,10 +48,10 @@ class PlatformClient(Protocol):
         """Ask once, within the deadline for everything together; raises TransientError."""
 
     def local_address(self, *, deadline_seconds: float) -> str:
-        """Return our address of a connection to the platform; raises TransientError."""
+        """Return our address on the way to the platform; raises TransientError."""
 
-    def route_address(self) -> str | None:
-        """Return the address that routes to the platform, without asking it; None if unknown."""
+    def route_address(self) -> str:
+        """Return the same without waiting for anything; raises TransientError if unknown."""
 
     def close(self) -> None:
         """Give up what runs and close the connections."""
@@ -61,13 +61,11 @@ class PlatformClient(Protocol):
 class Registration:
     """Is what an accepted registration gave.
 
-    `address` is what the platform was told; `route_address` what the routing table said then, None
-    for an address that was configured or where the table said nothing.
+    `address` is what the platform was told.
     """
 
     token: Secret
     address: str
-    route_address: str | None
 
 
 class Exchanges:
@@ -96,10 +94,9 @@ class Exchanges:
         """
         end_seconds = self._clock.monotonic() + deadline_seconds
         identity = self._identity
-        route_address = self.route_address()
         address = identity.address
         if address == AUTO:
-            address = route_address or self._client.local_address(deadline_seconds=deadline_seconds)
+            address = self._find_address(deadline_seconds=deadline_seconds / 2)
         body = wire.encode_register_request(
             computility_code=identity.computility_code,
             node_type=identity.node_type,
@@ -114,7 +111,7 @@ class Exchanges:
             wire.REGISTER_PATH, body=body, token=None, deadline_seconds=left_seconds
         )
         token = _with_wish(answer, wire.decode_register_response)
-        return Registration(token=Secret(token), address=address, route_address=route_address)
+        return Registration(token=Secret(token), address=address)
 
     def keep_alive(self, *, token: Secret | None, deadline_seconds: float) -> Secret | None:
         """Keep alive (clause 7.3); returns the new token, None where the old one stays.
@@ -148,9 +145,25 @@ class Exchanges:
         )
         _with_wish(answer, wire.decode_empty_response)
 
-    def route_address(self) -> str | None:
-        """Return what the routing table says of our address; None for a configured one."""
-        return self._client.route_address() if self._identity.address == AUTO else None
+    def moved_address(self, *, told: str | None) -> str | None:
+        """Return our address if it is no longer what the platform was told; None otherwise.
+
+        Never waits. None for an address that was configured, and while no route is known.
+        """
+        if self._identity.address != AUTO:
+            return None
+        try:
+            address = self._client.route_address()
+        except TransientError:
+            return None
+        return None if address == told else address
+
+    def _find_address(self, *, deadline_seconds: float) -> str:
+        try:
+            return self._client.local_address(deadline_seconds=deadline_seconds)
+        except TransientError:
+            # The resolver may be down while the platform's last address is still good.
+            return self._client.route_address()
 
     def _post(
         self, path: str, *, body: bytes, token: Secret | None, deadline_seconds: float

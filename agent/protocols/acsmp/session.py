@@ -76,7 +76,6 @@ class PlatformSession:
         )
         self._last_contact_seconds: float | None = None
         self._tokens: tuple[_HeldToken, ...] = ()
-        self._route_address: str | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -190,7 +189,6 @@ class PlatformSession:
         except AgentError as error:
             self._note_failure(str(error), error=error)
             return
-        self._route_address = registration.route_address
         self._note_contact(started_seconds)
         self._change_token(registration.token)
         self._status = replace(
@@ -216,14 +214,13 @@ class PlatformSession:
         self._status = replace(
             self._status, keepalives_accepted=self._status.keepalives_accepted + 1
         )
-        # After the beat, never before it: a lookup that hangs has 30 s until anybody waits for it.
-        route_address = self._exchanges.route_address()
-        if route_address is not None and route_address != self._route_address:
+        moved_to = self._exchanges.moved_address(told=self._status.address)
+        if moved_to is not None:
             logger.info(
                 "own address changed platform=%s from=%s to=%s",
                 self.identity.platform,
-                self._route_address,
-                route_address,
+                self._status.address,
+                moved_to,
             )
             self._cadence.address_changed(now_seconds=self._clock.monotonic())
 

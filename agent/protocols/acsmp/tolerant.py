@@ -41,7 +41,9 @@ def decode_object(body: bytes) -> Mapping[str, Any]:
     try:
         decoded = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
     except msgspec.DecodeError as error:
-        raise WireError(f"the body is not JSON: {error}") from error
+        # The parser tells the place of every fault but the missing rest.
+        place = "" if "byte" in str(error) else f" (byte {len(body)})"
+        raise WireError(f"the body is not JSON: {error}{place}") from error
     except UnicodeDecodeError as error:
         raise WireError(f"the body is not UTF-8 (byte {error.start})") from error
     except RecursionError as error:
