@@ -33,6 +33,7 @@
  *   lost_after_calls = N    after N calls that name the card, it is lost for good (0: from the start)
  *   FUNCTION = CODE    this function returns CODE for this card
  * A number that is not given is not supported (code 3); `all-ones` is NVML's "not available".
+ * A function that never returns says so on stderr first.
  * A lost card answers every call that names it, and the search for its handle, with code 15.
  *
  * One thread at a time. Layouts and numbers are those of NVIDIA's NVML API reference.
@@ -233,7 +234,8 @@ static void load_scenario(void) {
     fclose(file);
 }
 
-static void hang(void) {
+static void hang(const char *function) {
+    fprintf(stderr, "nvml_stub: hangs in %s\n", function);
     for (;;) {
         pause();
     }
@@ -262,7 +264,7 @@ static int enter(const char *function) {
     }
     if (strcmp(scenario.hang, function) == 0 ||
         (scenario.hang_after_calls.given && calls > scenario.hang_after_calls.value)) {
-        hang();
+        hang(function);
     }
     return overridden(&scenario.returns, function);
 }

@@ -1,0 +1,82 @@
+"""Runs the NVIDIA plugin in a process of its own and prints what it gave, as JSON.
+
+    python runner.py '{"steps": ["probe", "list", "read"]}'
+
+A step is `probe`, `list`, `read`, `close`, `answers` (what NVML answered, unconverted),
+`{"copy": [FROM, TO]}` or `{"touch": FILE}`. `library` and `bound_cards` are handed to the plugin.
+The output is a list with one object for each step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from agent.errors import NotPresent, ReadingUnavailable
+from collectors.accelerators.nvidia.explain import Failure
+from collectors.accelerators.nvidia.nvml import Nvml
+from collectors.accelerators.nvidia.plugin import NvidiaConfig, NvidiaPlugin
+
+
+def main() -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    task = json.loads(sys.argv[1])
+    config = NvidiaConfig(**{key: task[key] for key in ("library",) if key in task})
+    options = {"bound_cards": Path(task["bound_cards"])} if "bound_cards" in task else {}
+    plugin = NvidiaPlugin(config, **options)
+    calls: dict[str, Callable[[], Any]] = {
+        "probe": plugin.probe,
+        "list": lambda: [dataclasses.asdict(each) for each in plugin.list_accelerators()],
+        "read": lambda: [dataclasses.asdict(each) for each in plugin.read()],
+        "close": plugin.close,
+        "answers": lambda: answers(config.library),
+    }
+    print(json.dumps([perform(step, calls=calls) for step in task["steps"]]))
+
+
+def perform(step: Any, *, calls: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+    if isinstance(step, dict):
+        if "touch" in step:
+            Path(step["touch"]).touch()
+        else:
+            shutil.copyfile(*step["copy"])
+        return {"result": None}
+    try:
+        return {"result": calls[step]()}
+    except (NotPresent, ReadingUnavailable) as error:
+        return {"error": type(error).__name__, "reason": error.reason, "hint": error.hint}
+
+
+def answers(library: str) -> list[Any]:
+    nvml = Nvml(library)
+    failure = nvml.open()
+    if failure is not None:
+        return [dataclasses.asdict(failure)]
+    count = nvml.count()
+    given = []
+    for index in range(0 if isinstance(count, Failure) else count):
+        card = nvml.card(index)
+        if isinstance(card, Failure):
+            given.append(dataclasses.asdict(card))
+            continue
+        slices = nvml.slices(card)
+        given.append(
+            {
+                **dataclasses.asdict(nvml.identity(card)),
+                **dataclasses.asdict(nvml.occupancy(card)),
+                **dataclasses.asdict(nvml.sensors(card)),
+                **dataclasses.asdict(nvml.condition(card)),
+                "slices": slices.code if isinstance(slices, Failure) else len(slices),
+            }
+        )
+    nvml.close()
+    return given
+
+
+main()
