@@ -202,6 +202,8 @@ def _point_of_text(compact: str) -> Point:
             return _point_of_spki(bytes.fromhex(compact))
         # Neither the base64 of a point nor that of an SPKI is made of hex digits alone.
         raise Sm2KeyError(f"{len(compact)} hex digits are no public key; {_PUBLIC_FORMS}")
+    if re.fullmatch(r"0[xX][0-9a-fA-F]+", compact, flags=re.ASCII):
+        raise Sm2KeyError(f"the public key begins with 0x; {_PUBLIC_FORMS}")
     data = _from_base64(compact, forms=_PUBLIC_FORMS)
     if len(data) in {_POINT_BYTES, _POINT_BYTES + 1, points.COORDINATE_BYTES + 1}:
         return _point_of_bytes(data)
@@ -278,8 +280,12 @@ def _public_block(text: str) -> bytes:
 def _private_key_of_pem(text: str) -> PrivateKey:
     if "ENCRYPTED" in text:
         raise Sm2KeyError(f"the private key is encrypted; {_PRIVATE_FORMS}")
-    # `openssl ecparam -genkey` puts a block with the curve in front.
-    blocks = [(label, body) for label, body in _PEM_BLOCK.findall(text) if label != "EC PARAMETERS"]
+    # `openssl ecparam -genkey` puts a block with the curve in front, by more than one name.
+    blocks = [
+        (label, body)
+        for label, body in _PEM_BLOCK.findall(text)
+        if not label.endswith(" PARAMETERS")
+    ]
     if len(blocks) != 1 or blocks[0][0] not in {"PRIVATE KEY", "EC PRIVATE KEY"}:
         raise Sm2KeyError(f"the PEM text does not hold exactly one private key; {_PRIVATE_FORMS}")
     label, body = blocks[0]
