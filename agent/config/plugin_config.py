@@ -73,7 +73,7 @@ def _entries(values: Mapping[str, RawValue], *, path: str, raw: RawSection) -> t
 def _node(value: RawValue, *, path: str, raw: RawSection) -> Node:
     place = _place(raw, path)
     if value is None:
-        return Nothing(place=place, explicit=False)
+        return Nothing(place=place, explicit=True)
     if isinstance(value, str):
         return Text(place=place, text=value, written=raw.written.get(path))
     if isinstance(value, list):

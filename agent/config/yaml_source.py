@@ -148,20 +148,20 @@ class _Composer:
     def _unreadable(self, error: yaml.MarkedYAMLError) -> _UnreadableError:
         problem, mark = error.problem or "", error.problem_mark
         place = _place(mark) if mark else None
-        if place is not None and self._character_at(place) == "\t":
+        line = self._line(place.line) if place is not None else ""
+        if place is not None and line[place.column - 1 : place.column] == "\t":
             return _UnreadableError("a tab may not indent; write spaces", place=place)
         if "unexpected end of stream" in problem and error.context_mark is not None:
             place = _place(error.context_mark)
+        hint = "; between brackets, ${NAME} needs quotes" if "${" in line else ""
         for said, meaning in _MEANINGS:
             if said in problem:
-                return _UnreadableError(meaning, place=place)
+                return _UnreadableError(meaning + hint, place=place)
         return _UnreadableError(f"this is not valid YAML: {problem}", place=place)
 
-    def _character_at(self, place: Place) -> str:
+    def _line(self, number: int) -> str:
         lines = re.split("\r\n|[\r\n\u2028\u2029]", self._text)
-        if place.line > len(lines):
-            return ""
-        return lines[place.line - 1][place.column - 1 : place.column]
+        return lines[number - 1] if number <= len(lines) else ""
 
     def _node(self, event: Any, *, path: str, depth: int) -> Node:
         place = _place(event.start_mark)
