@@ -48,6 +48,7 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         self._sending_since: float | None = None
         self._draining_until: float | None = None
         self._drain_wanted = False
+        self._has_answered = False
         self.client_certificate: dict[str, Any] | None = None
         super().__init__(server, sock, addr, adj, map=map)
 
@@ -92,7 +93,8 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         """Return how readily this connection makes room for a new one, least first.
 
         Idle ones go first, longest first; then those that begin, receive or take an answer, oldest
-        first: a healthy one is done in milliseconds. None while a worker is at it.
+        first: a healthy one is done in milliseconds. One that has just come and not yet spoken
+        begins, it does not idle. None while a worker is at it.
         """
         if self._draining_until is not None:
             return 0, 0.0
@@ -102,7 +104,8 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
             return 1, self._sending_since
         if self._receiving_since is not None:
             return 1, self._receiving_since
-        return 0, self._idle_since
+        begins = time.monotonic() - self._idle_since < self._limits.header_seconds
+        return int(begins and not self._has_answered), self._idle_since
 
     @property
     def is_quiet(self) -> bool:
@@ -228,6 +231,7 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         """Put data into the output."""
         now = time.monotonic()
         self._idle_since = now
+        self._has_answered = True
         if self._sending_since is None:
             self._sending_since = now
         return int(super().write_soon(data))

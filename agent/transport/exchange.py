@@ -87,7 +87,8 @@ class Exchange:
         with self._lock:
             if self._cut_reason is not None:
                 raise TransientError(self._cut_reason)
-            self._watched.append(sock.dup())
+            # Not dup(): it is refused for sockets under TLS.
+            self._watched.append(socket.fromfd(sock.fileno(), sock.family, sock.type))
 
     def _unwatch(self) -> None:
         with self._lock:

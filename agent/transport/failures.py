@@ -105,7 +105,7 @@ def _socket_words(cause: BaseException, *, host: str, where: str) -> str | None:
 
 def _http_words(cause: BaseException, *, where: str) -> str | None:
     if isinstance(cause, (http.client.IncompleteRead, urllib3.exceptions.IncompleteRead)):
-        return f"{where} closed the connection in the middle of its answer"
+        return f"{where} broke off in the middle of its answer"
     if isinstance(cause, http.client.LineTooLong) or (
         isinstance(cause, http.client.HTTPException) and "more than" in str(cause)
     ):

@@ -25,7 +25,7 @@ def test_a_port_in_use_is_named(serve):
 
 
 def test_an_address_of_another_machine_is_named():
-    with pytest.raises(PermanentError, match="192.0.2.1:0: this machine has no such address"):
+    with pytest.raises(PermanentError, match=r"192\.0\.2\.1:0: this machine has no such address"):
         make(("192.0.2.1", 0)).start()
 
 
