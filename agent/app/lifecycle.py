@@ -17,19 +17,21 @@ from types import FrameType
 from agent.app import build, logs
 from agent.app.notify import ServiceNotifier
 from agent.app.parts import Parts
-from agent.config.settings import Settings
-from agent.errors import AgentError, ConfigError
+from agent.app.wiring import Wiring
+from agent.config.load import Loaded
+from agent.errors import AgentError
+from agent.model.clock import SystemClock
 
 logger = logging.getLogger(__name__)
 
-LoadSettings = Callable[[Path], Settings]
+LoadConfiguration = Callable[[Path], Loaded]
 
 
 class Daemon:
     """Is the running agent; `run` returns when it was told to stop."""
 
     def __init__(
-        self, config_path: Path, *, load: LoadSettings, environment: Mapping[str, str]
+        self, config_path: Path, *, load: LoadConfiguration, environment: Mapping[str, str]
     ) -> None:
         self._config_path = config_path
         self._load = load
@@ -48,12 +50,14 @@ class Daemon:
             ConfigError: the configuration cannot be used.
             AgentError: a part could not be started; its text says what to do.
         """
-        settings = self._load(self._config_path)
+        loaded = self._load(self._config_path)
+        settings = loaded.settings
         logs.configure(settings.log)
+        _log_warnings(loaded)
         signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
-        wiring = build.Wiring()
+        wiring = Wiring(clock=SystemClock())
         self._parts.start(build.plan(settings, wiring=wiring))
         logger.info("event=ready %s", wiring.summary())
         self._notifier.ready(wiring.summary())
@@ -64,7 +68,7 @@ class Daemon:
             self._parts.stop()
             logger.info("event=stopped")
 
-    def _watch(self, wiring: build.Wiring) -> None:
+    def _watch(self, wiring: Wiring) -> None:
         watchdog_seconds = self._notifier.watchdog_seconds
         # Three signs of life in each period leave room for a busy machine.
         period_seconds = watchdog_seconds / 3 if watchdog_seconds else None
@@ -82,17 +86,19 @@ class Daemon:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake_reader, 4096)
 
-    def _reload(self, wiring: build.Wiring) -> None:
+    def _reload(self, wiring: Wiring) -> None:
         self._notifier.reloading()
         try:
-            settings = self._load(self._config_path)
+            loaded = self._load(self._config_path)
+            settings = loaded.settings
             plans = build.plan(settings, wiring=wiring)
-        except (ConfigError, AgentError) as error:
+        except AgentError as error:
             for line in str(error).splitlines():
-                logger.error("event=reload_refused %s", line)
+                logger.error("event=reload_refused %s", line)  # noqa: TRY400 - no fault of ours
             self._notifier.ready("configuration refused, the old one stays in force")
             return
         logs.configure(settings.log)
+        _log_warnings(loaded)
         for line in self._parts.change(plans) or ("nothing changed",):
             logger.info("event=reloaded %s", line)
         self._notifier.ready(wiring.summary())
@@ -102,3 +108,8 @@ class Daemon:
             self._reload_requested = True
         else:
             self._stop_requested = True
+
+
+def _log_warnings(loaded: Loaded) -> None:
+    for warning in loaded.warnings:
+        logger.warning("event=config_warning %s", warning)

@@ -28,11 +28,15 @@ class Service(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class PartPlan:
-    """Says how to build one part; `key` decides whether a reload touches it."""
+    """Says how to build one part; `key` decides whether a reload touches it.
+
+    `update` takes a running service to a new key without a stop; None where it has to restart.
+    """
 
     name: str
     key: object
     build: Callable[[], Service]
+    update: Callable[[Service], None] | None = None
     stop_seconds: float = 5.0
 
 
@@ -79,6 +83,11 @@ class Parts:
             if plan is not None and plan.key == running.plan.key:
                 kept[plan.name] = running
                 continue
+            if plan is not None and plan.update is not None:
+                plan.update(running.service)
+                kept[plan.name] = RunningPart(plan=plan, service=running.service)
+                lines.append(f"{plan.name}: changed")
+                continue
             _stop(running)
             if plan is None:
                 lines.append(f"{running.plan.name}: stopped")
@@ -108,7 +117,9 @@ class Parts:
         try:
             self._running.append(_started(former.plan))
         except AgentError as error:
-            logger.error("event=restore_failed part=%s reason=%s", former.plan.name, error)
+            logger.error(  # noqa: TRY400 - its text says what to do
+                "event=restore_failed part=%s reason=%s", former.plan.name, error
+            )
 
 
 def _started(plan: PartPlan) -> RunningPart:

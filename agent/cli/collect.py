@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from agent.app import collect, loading, sampling_once
-from agent.cli.main import add_config_argument, add_json_argument
+from agent.app import collect, once
+from agent.cli.main import add_config_argument, add_json_argument, load_settings
 
 EPILOG = """\
 example:
@@ -25,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Take one sample and print it."""
-    found = sampling_once.take(loading.load(arguments.config))
-    print(json.dumps(found, ensure_ascii=False, indent=2) if arguments.json else collect.text(found))
+    found = once.take(load_settings(arguments))
+    print(
+        json.dumps(found, ensure_ascii=False, indent=2) if arguments.json else collect.text(found)
+    )
     return 1 if collect.broken(found["plugins"]) else 0

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TextIO
 
 import agent
+from agent.app import loading
+from agent.config.settings import Settings
 from agent.errors import AgentError, ConfigError
 
 DEFAULT_CONFIG = Path("/etc/computility-agent/config.yaml")
@@ -87,6 +89,18 @@ def add_config_argument(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"the configuration (default: {DEFAULT_CONFIG})",
     )
+
+
+def load_settings(arguments: argparse.Namespace) -> Settings:
+    """Return the settings of `--config`; their warnings go to standard error.
+
+    Raises:
+        ConfigError: every problem of the file at once.
+    """
+    loaded = loading.load_all(arguments.config)
+    for warning in loaded.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return loaded.settings
 
 
 def add_json_argument(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from agent.app import collect, loading, sampling_once
-from agent.cli.main import add_config_argument, add_json_argument
+from agent.app import collect, once
+from agent.cli.main import add_config_argument, add_json_argument, load_settings
 
 EPILOG = """\
 example:
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Probe every plugin once and print its state."""
-    plugins = sampling_once.plugins(loading.load(arguments.config))
+    plugins = once.plugins(load_settings(arguments))
     if arguments.json:
         print(json.dumps(plugins, ensure_ascii=False, indent=2))
     else:

@@ -26,5 +26,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run until told to stop."""
-    Daemon(arguments.config, load=loading.load, environment=os.environ).run()
+    Daemon(arguments.config, load=loading.load_all, environment=os.environ).run()
     return 0

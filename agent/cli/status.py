@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
-from agent.app import loading, local_socket
+from agent.app import local_socket
 from agent.app.collect import plugin_line
-from agent.cli.main import add_config_argument, add_json_argument
+from agent.cli.main import add_config_argument, add_json_argument, load_settings
 
 EPILOG = """\
 example:
@@ -22,13 +23,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's words."""
     parser.epilog = EPILOG
     add_config_argument(parser)
+    parser.add_argument(
+        "--socket",
+        type=Path,
+        metavar="FILE",
+        help="the agent's socket, where the configuration cannot be read (default: agent.sock in "
+        "node.state_dir)",
+    )
     add_json_argument(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the status of the running agent."""
-    state_dir = loading.state_dir(arguments.config)
-    status = local_socket.read_status(state_dir / local_socket.SOCKET_NAME)
+    path = arguments.socket
+    if path is None:
+        path = Path(load_settings(arguments).node.state_dir) / local_socket.SOCKET_NAME
+    status = local_socket.read_status(path)
     print(json.dumps(status, ensure_ascii=False, indent=2) if arguments.json else _text(status))
     return 0 if all(platform["is_registered"] for platform in status["platforms"]) else 1
 

@@ -79,12 +79,8 @@ def start_subjects(
     exporter = shutil.which("prometheus-node-exporter")
     if exporter is not None:
         port = free_port()
-        process = stack.enter_context(
-            started([exporter, f"--web.listen-address=127.0.0.1:{port}"])
-        )
-        yield Subject(
-            name="node_exporter", process=process, url=f"http://127.0.0.1:{port}/metrics"
-        )
+        process = stack.enter_context(started([exporter, f"--web.listen-address=127.0.0.1:{port}"]))
+        yield Subject(name="node_exporter", process=process, url=f"http://127.0.0.1:{port}/metrics")
     if arguments.glances is not None:
         port = free_port()
         process = stack.enter_context(

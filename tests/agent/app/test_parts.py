@@ -100,3 +100,15 @@ def test_a_part_that_fails_to_stop_does_not_keep_the_others_running(recorder):
     parts.start([recorder.plan("a"), PartPlan(name="s", key=0, build=Stubborn)])
     parts.stop()
     assert recorder.log == ["start a:0", "stop a:0"]
+
+
+def test_a_part_that_can_change_while_it_runs_is_not_stopped(recorder):
+    parts = Parts()
+    parts.start([recorder.plan("a")])
+    changed = []
+    plan = PartPlan(name="a", key=1, build=recorder.plan("a", 1).build, update=changed.append)
+    recorder.log.clear()
+    assert parts.change([plan]) == ("a: changed",)
+    assert changed == [parts.service("a")]
+    assert recorder.log == []
+    assert parts.change([plan]) == ()

@@ -1,0 +1,198 @@
+"""Builds the services of the running agent from its settings; nothing else constructs them.
+
+The order is that of the start: the sampler, then those who show what it found, then the device
+API, then the platforms that are told of it.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.app import metrics, platforms
+from agent.app.local_socket import SOCKET_NAME, LocalSocketServer
+from agent.app.parts import PartPlan, Service
+from agent.app.wiring import Wiring
+from agent.config.kinds import split_listen
+from agent.config.settings import (
+    AcsmpSettings,
+    DeviceApiSettings,
+    MetricsSettings,
+    ServerTlsSettings,
+    Settings,
+)
+from agent.protocols.acsmp.device_api import create_application, waitress_error_body
+from agent.protocols.acsmp.identity import DeviceIdentity
+from agent.protocols.acsmp.session import PlatformSession
+from agent.sampling.sampler import Sampler
+from agent.security import self_test, tls
+from agent.transport.server import HttpServer, ServerLimits
+
+# A platform's poller and an operator's scraper need a handful of connections; the rest is room for
+# clients that keep theirs open.
+DEVICE_API_LIMITS = ServerLimits()
+METRICS_LIMITS = ServerLimits(max_body_bytes=64 * 1024, connections=64, threads=2)
+
+
+def plan(settings: Settings, *, wiring: Wiring) -> tuple[PartPlan, ...]:
+    """Return the parts that these settings want, in the order of their start.
+
+    Raises:
+        PermanentError: what the settings name (a certificate, the cryptography of this build)
+            cannot be used.
+    """
+    if settings.acsmp:
+        self_test.run()
+    wiring.settings = settings
+    plans = [_sampler(settings, wiring=wiring), _local_socket(settings, wiring=wiring)]
+    if settings.metrics is not None:
+        plans.append(_metrics(settings.metrics, wiring=wiring))
+    if settings.device_api is not None:
+        identities = platforms.identities(settings)
+        plans.append(_device_api(settings.device_api, identities=identities, wiring=wiring))
+        plans += [
+            _platform(
+                each,
+                identity=identity,
+                device_api=settings.device_api,
+                settings=settings,
+                wiring=wiring,
+            )
+            for each, identity in zip(settings.acsmp, identities, strict=False)
+        ]
+    return tuple(plans)
+
+
+def _sampler(settings: Settings, *, wiring: Wiring) -> PartPlan:
+    def build() -> Service:
+        return _Held(Sampler(settings, clock=wiring.clock), wiring=wiring, name="sampler")
+
+    def update(_: Service) -> None:
+        # The sampler knows which of its plugins a change concerns; the others go on.
+        if wiring.sampler is not None:
+            wiring.sampler.reload(settings)
+
+    return PartPlan(
+        name="sampler",
+        key=(settings.collect, settings.accelerators),
+        build=build,
+        update=update,
+    )
+
+
+def _local_socket(settings: Settings, *, wiring: Wiring) -> PartPlan:
+    path = Path(settings.node.state_dir) / SOCKET_NAME
+    return PartPlan(
+        name="local socket",
+        key=path,
+        build=lambda: LocalSocketServer(path, document=wiring.status_document),
+    )
+
+
+def _metrics(settings: MetricsSettings, *, wiring: Wiring) -> PartPlan:
+    def build() -> Service:
+        collector = metrics.AgentCollector(
+            view=wiring.view, sessions=wiring.session_statuses, identify=wiring.identify
+        )
+        server = HttpServer(
+            metrics.application(collector),
+            listen=split_listen(settings.listen),
+            limits=METRICS_LIMITS,
+            name="metrics",
+        )
+        return _Held(server, wiring=wiring, name="metrics_server")
+
+    return PartPlan(name="metrics", key=settings, build=build)
+
+
+def _device_api(
+    settings: DeviceApiSettings, *, identities: Sequence[DeviceIdentity], wiring: Wiring
+) -> PartPlan:
+    def build() -> Service:
+        application = create_application(
+            view=wiring.view,
+            identities=identities,
+            tokens=wiring.tokens,
+            address=wiring.address,
+            identify=wiring.identify,
+            clock=wiring.clock,
+            prefix=settings.prefix,
+        )
+        server = HttpServer(
+            application,
+            listen=split_listen(settings.listen),
+            limits=DEVICE_API_LIMITS,
+            ssl_context=_ssl_context(settings.tls),
+            error_body=waitress_error_body,
+            name="device-api",
+        )
+        return _Held(server, wiring=wiring, name="device_server")
+
+    return PartPlan(name="device API", key=(settings, tuple(identities)), build=build)
+
+
+def _platform(
+    platform: AcsmpSettings,
+    *,
+    identity: DeviceIdentity,
+    device_api: DeviceApiSettings,
+    settings: Settings,
+    wiring: Wiring,
+) -> PartPlan:
+    def build() -> Service:
+        # Where the configuration leaves the port to the system, the real one is known only now.
+        port = None if wiring.device_server is None else wiring.device_server.port
+        told = next(
+            each
+            for each in platforms.identities(settings, listen_port=port)
+            if each.platform == platform.name
+        )
+        return _Session(
+            platforms.session(platform, identity=told, clock=wiring.clock), wiring=wiring
+        )
+
+    return PartPlan(
+        name=f"platform {platform.name}", key=(platform, identity, device_api.listen), build=build
+    )
+
+
+def _ssl_context(settings: ServerTlsSettings | None) -> ssl.SSLContext | None:
+    if settings is None:
+        return None
+    return tls.server_context(
+        settings.certificate, private_key=settings.private_key, client_ca=settings.client_ca
+    )
+
+
+class _Held:
+    """Is a service that the others may ask through the wiring while it runs."""
+
+    def __init__(self, service: Sampler | HttpServer, *, wiring: Wiring, name: str) -> None:
+        self._service = service
+        self._wiring = wiring
+        self._name = name
+
+    def start(self) -> None:
+        self._service.start()
+        setattr(self._wiring, self._name, self._service)
+
+    def stop(self, *, timeout_seconds: float) -> None:
+        setattr(self._wiring, self._name, None)
+        self._service.stop(timeout_seconds=timeout_seconds)
+
+
+class _Session:
+    """Is a platform's session that the others may ask through the wiring while it runs."""
+
+    def __init__(self, session: PlatformSession, *, wiring: Wiring) -> None:
+        self._session = session
+        self._wiring = wiring
+
+    def start(self) -> None:
+        self._wiring.add_session(self._session)
+        self._session.start()
+
+    def stop(self, *, timeout_seconds: float) -> None:
+        self._wiring.remove_session(self._session)
+        self._session.stop(timeout_seconds=timeout_seconds)

@@ -1,0 +1,59 @@
+"""Reads everything once, for the commands that need no running agent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.app import collect, platforms
+from agent.config.settings import Settings
+from agent.errors import TransientError
+from agent.model.clock import SystemClock
+from agent.model.view import PluginState, PluginStatus
+from agent.protocols.acsmp.identifiers import AcceleratorIdentifiers
+from agent.sampling.inspection import inspect_plugins
+from agent.sampling.sampler import Sampler
+from agent.transport.client import HttpClient
+
+# A plugin's own deadlines (10 s to probe, 5 s to read) end sooner.
+SAMPLE_SECONDS = 20.0
+ADDRESS_SECONDS = 2.0
+
+
+def take(settings: Settings) -> dict[str, Any]:
+    """Return one sample of everything as the document of `collect --json`."""
+    sampler = Sampler(settings, clock=SystemClock())
+    view = sampler.sample_once(deadline_seconds=SAMPLE_SECONDS)
+    return collect.document(
+        view,
+        node=settings.node,
+        address=own_address(settings),
+        identify=AcceleratorIdentifiers().standard_identifier,
+    )
+
+
+def plugins(settings: Settings) -> list[dict[str, Any]]:
+    """Return every plugin's state after one probe."""
+    return [
+        {"group": each.group, "name": each.name, "state": each.state.value, "detail": each.detail}
+        for each in inspect_plugins(settings)
+    ]
+
+
+def broken_plugins(settings: Settings) -> tuple[PluginStatus, ...]:
+    """Return the plugins that cannot be loaded, or whose own settings are wrong."""
+    return tuple(each for each in inspect_plugins(settings) if each.state is PluginState.BROKEN)
+
+
+def own_address(settings: Settings) -> str | None:
+    """Return the address that the first platform is, or would be, told; None if there is none."""
+    if settings.node.address != "auto":
+        return settings.node.address
+    if not settings.acsmp:
+        return None
+    client = HttpClient(base_url=settings.acsmp[0].url, user_agent=platforms.USER_AGENT)
+    try:
+        return client.local_address(deadline_seconds=ADDRESS_SECONDS)
+    except TransientError:
+        return None
+    finally:
+        client.close()

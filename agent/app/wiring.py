@@ -1,0 +1,171 @@
+"""What the parts of the running agent know of each other, and nothing more.
+
+Parts come and go with a reload, so they hold questions ("the latest view", "the tokens that are
+good now") and never each other.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+import agent
+from agent.app.collect import timestamp
+from agent.config.settings import Settings
+from agent.model.clock import Clock
+from agent.model.view import AgentView
+from agent.protocols.acsmp.identifiers import AcceleratorIdentifiers
+from agent.protocols.acsmp.identity import DeviceIdentity, PlatformToken
+from agent.protocols.acsmp.session import PlatformSession
+from agent.protocols.acsmp.status import SessionStatus
+from agent.sampling.sampler import Sampler
+from agent.transport.server import HttpServer
+
+# How late the sampler's loop may be; it waits for no device, so only a starved machine delays it.
+SAMPLER_SLACK_SECONDS = 30.0
+
+
+class Wiring:
+    """Answers the parts' questions about each other.
+
+    The main thread alone changes it; questions come from every thread, and each reads one
+    reference, which Python does at once.
+    """
+
+    def __init__(self, *, clock: Clock) -> None:
+        self.clock = clock
+        self.identify = AcceleratorIdentifiers().standard_identifier
+        self.settings: Settings | None = None
+        self.sampler: Sampler | None = None
+        self.device_server: HttpServer | None = None
+        self.metrics_server: HttpServer | None = None
+        self.sessions: tuple[PlatformSession, ...] = ()
+        self._started_seconds = clock.monotonic()
+        self._started_at = clock.now()
+
+    def view(self) -> AgentView:
+        """Return the latest view; an empty one before the sampler runs."""
+        sampler = self.sampler
+        if sampler is not None:
+            return sampler.latest()
+        return AgentView(
+            taken_at=self.clock.now(),
+            taken_monotonic_seconds=self.clock.monotonic(),
+            unknown=dict.fromkeys(("host", "cpu", "memory", "disks"), "not sampled yet"),
+        )
+
+    def tokens(self) -> tuple[PlatformToken, ...]:
+        """Return the tokens with which platforms may call the device API now."""
+        return tuple(token for session in self.sessions for token in session.current_tokens())
+
+    def address(self, identity: DeviceIdentity) -> str | None:
+        """Return the address that a platform was told, None before it was told one."""
+        for session in self.sessions:
+            if session.identity.platform == identity.platform:
+                return session.status().address
+        return None if identity.address == "auto" else identity.address
+
+    def session_statuses(self) -> tuple[SessionStatus, ...]:
+        """Return how each platform's session stands."""
+        return tuple(session.status() for session in self.sessions)
+
+    def stale_loops(self) -> tuple[str, ...]:
+        """Return the names of the loops that have stopped working; empty while all is well."""
+        stale = [
+            f"keepalive-{each.identity.platform}" for each in self.sessions if not each.is_alive()
+        ]
+        if self.sampler is not None and not self.sampler.is_alive(
+            within_seconds=SAMPLER_SLACK_SECONDS
+        ):
+            stale.append("sampler")
+        stale += [
+            f"listener-{server.port}"
+            for server in (self.device_server, self.metrics_server)
+            if server is not None and not server.is_alive
+        ]
+        return tuple(stale)
+
+    def summary(self) -> str:
+        """Return one line on what runs."""
+        parts = [f"{len(self.sessions)} platforms"]
+        if self.device_server is not None:
+            parts.append(f"device API on {_place(self.device_server)}")
+        if self.metrics_server is not None:
+            parts.append(f"metrics on {_place(self.metrics_server)}")
+        return ", ".join(parts)
+
+    def status_document(self) -> dict[str, Any]:
+        """Return the document of `computility-agent status --json`."""
+        settings, view = self.settings, self.view()
+        return {
+            "version": agent.__version__,
+            "pid": os.getpid(),
+            "started_at": timestamp(self._started_at),
+            "uptime_seconds": round(self.clock.monotonic() - self._started_seconds, 1),
+            "node": {
+                "computility_code": settings.node.code if settings else None,
+                "type": settings.node.type if settings else None,
+            },
+            "device_api": _place(self.device_server),
+            "metrics": _place(self.metrics_server),
+            "sampled_at": timestamp(view.taken_at),
+            "platforms": [self._platform(each) for each in self.session_statuses()],
+            "plugins": [
+                {
+                    "group": plugin.group,
+                    "name": plugin.name,
+                    "state": plugin.state.value,
+                    "detail": plugin.detail,
+                }
+                for plugin in view.plugins
+            ],
+            "stale_loops": list(self.stale_loops()),
+        }
+
+    def _platform(self, status: SessionStatus) -> dict[str, Any]:
+        return {
+            "name": status.name,
+            "url": status.url,
+            "computility_code": status.computility_code,
+            "address": status.address,
+            "state": status.state.value,
+            "is_registered": status.is_registered,
+            "registered_at": status.registered_at and timestamp(status.registered_at),
+            "last_contact_at": status.last_contact_at and timestamp(status.last_contact_at),
+            "last_contact_seconds_ago": _rounded(status.last_contact_seconds_ago),
+            "worst_gap_seconds": _rounded(status.worst_gap_seconds),
+            "next_action": status.next_action,
+            "next_action_at": (
+                None
+                if status.next_action_in_seconds is None
+                else timestamp(self.clock.now() + timedelta(seconds=status.next_action_in_seconds))
+            ),
+            "misses_in_a_row": status.misses_in_a_row,
+            "registrations_accepted": status.registrations_accepted,
+            "registrations_failed": status.registrations_failed,
+            "keepalives_accepted": status.keepalives_accepted,
+            "keepalives_failed": status.keepalives_failed,
+            "token_changes": status.token_changes,
+            "last_error": status.last_error,
+            "last_error_at": status.last_error_at and timestamp(status.last_error_at),
+        }
+
+    def add_session(self, session: PlatformSession) -> None:
+        """Let a platform's session be asked."""
+        self.sessions = (*self.sessions, session)
+
+    def remove_session(self, session: PlatformSession) -> None:
+        """Ask a session no more."""
+        self.sessions = tuple(each for each in self.sessions if each is not session)
+
+
+def _place(server: HttpServer | None) -> str | None:
+    if server is None:
+        return None
+    host = f"[{server.address}]" if ":" in server.address else server.address
+    return f"{host}:{server.port}"
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

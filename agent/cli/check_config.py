@@ -1,0 +1,37 @@
+"""`computility-agent check-config`: everything that is wrong, with its line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from agent.app import loading, once
+from agent.cli.main import add_config_argument, fail
+
+EPILOG = """\
+example:
+  computility-agent check-config --config ./config.yaml
+
+Prints every problem at once as FILE:LINE:COLUMN: KEY: what is wrong and what to write instead.
+Plugins check their own sections too. Warnings do not change the exit status: 0 or 2.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's words."""
+    parser.epilog = EPILOG
+    add_config_argument(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Check the file and the plugins' own sections."""
+    loaded = loading.load_all(arguments.config)
+    for warning in loaded.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    broken = once.broken_plugins(loaded.settings)
+    for plugin in broken:
+        fail(f"plugin {plugin.name}: {plugin.detail}", status=2)
+    if broken:
+        return 2
+    print(f"{arguments.config}: good")
+    return 0
