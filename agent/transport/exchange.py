@@ -106,10 +106,10 @@ class Exchange:
         for position, (family, kind, protocol, _, address) in enumerate(addresses):
             sock = socket.socket(family, kind, protocol)
             try:
-                _prepare(sock)
                 sock.settimeout(self.remaining_seconds / (len(addresses) - position))
                 self.watch(sock)
                 sock.connect(address)
+                _notice_silence(sock)
                 sock.settimeout(self.remaining_seconds)
             except OSError as error:
                 sock.close()
@@ -128,7 +128,7 @@ def resolve(host: str, port: int) -> Sequence[tuple[Any, ...]]:
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
-def _prepare(sock: socket.socket) -> None:
+def _notice_silence(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MILLISECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -43,7 +44,11 @@ def _openssl(openssl: str, *arguments: str, folder: Path) -> None:
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     openssl = shutil.which("openssl")
-    assert openssl is not None, "openssl makes the certificates of these tests; install it"
+    if openssl is None:
+        reason = "openssl makes the certificates of these tests, and is not on this machine"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
     folder = tmp_path_factory.mktemp("certificates")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     authority = ("-addext", "basicConstraints=critical,CA:TRUE", "-subj", "/CN=test CA")
