@@ -123,6 +123,8 @@ class DeviceClient:
                 raise DeviceFailure(
                     f"answered with more than {self.body_bytes_maximum} bytes; the rest was left"
                 )
+        if response.length:
+            raise DeviceFailure(f"closed the connection {response.length} bytes before the end")
         return response.status, bytes(received)
 
 
@@ -154,4 +156,5 @@ def _start_of(body: bytes) -> str:
 def _words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error)[:120] or type(error).__name__
+    text = str(error)[:120]
+    return repr(text) if text else type(error).__name__

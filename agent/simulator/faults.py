@@ -139,7 +139,7 @@ def _kind(value: Any, *, problems: list[str]) -> FaultKind | None:
         return FaultKind(value)
     except ValueError:
         kinds = ", ".join(kind.value for kind in FaultKind)
-        problems.append(f"kind must be one of {kinds}; got {str(value)[:40]!r}")
+        problems.append(f"kind must be one of {kinds}, got {str(value)[:40]!r}")
         return None
 
 
@@ -148,7 +148,7 @@ def _operation(value: Any, *, kind: FaultKind | None, problems: list[str]) -> st
         return "Keepalive" if kind in KEEPALIVE_ALONE else EVERY_OPERATION
     if not isinstance(value, str) or value not in (*OPERATIONS, EVERY_OPERATION):
         problems.append(
-            f"operation must be one of {', '.join(OPERATIONS)} or *; got {str(value)[:40]!r}"
+            f"operation must be one of {', '.join(OPERATIONS)} or *, got {str(value)[:40]!r}"
         )
         return None
     return value
@@ -157,7 +157,7 @@ def _operation(value: Any, *, kind: FaultKind | None, problems: list[str]) -> st
 def _take_number(name: str, value: Any, *, values: dict[str, Any], problems: list[str]) -> None:
     convert, minimum, maximum = _NUMBERS[name]
     wanted = "a whole number" if convert is int else "a number"
-    text = f"{name} must be {wanted} from {minimum:.15g} to {maximum:.15g}; got {str(value)[:40]!r}"
+    text = f"{name} must be {wanted} from {minimum:.15g} to {maximum:.15g}, got {str(value)[:40]!r}"
     try:
         number = convert(value)
     except (TypeError, ValueError, OverflowError):
