@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 from contextlib import suppress
 
 import pytest
@@ -15,6 +16,7 @@ from collectors.system.disks import (
     DiskConfig,
     FileSystemSize,
     file_system_size,
+    measure,
 )
 
 MOUNTS = """\
@@ -122,17 +124,33 @@ def test_a_mount_that_answers_again_is_read_again(collect, disks, caplog):
 
 
 def test_all_hanging_mounts_together_take_one_deadline(collect, disks):
-    for path in ("/", "/data"):
-        disks.hang(path)
-    done = threading.Event()
+    lines = [f"{10 + i} 1 9:{i} / /disk{i} rw - ext4 /dev/md{i} rw\n" for i in range(40)]
+    for i in range(40):
+        disks.hang(f"/disk{i}")
+    read = collect(mounts=MOUNTS + "".join(lines), deadline_seconds=0.5)
 
-    def work():
-        collect(deadline_seconds=0.2)()
-        done.set()
+    started = time.monotonic()
+    assert len(read()) == 42
+    assert time.monotonic() - started < 10
 
-    threading.Thread(target=work, daemon=True).start()
-    assert done.wait(10)
-    assert sorted(disks.asked) == ["/", "/data"]
+
+def test_a_mount_that_is_known_to_hang_delays_no_later_sample(collect, disks):
+    disks.hang("/data")
+    read = collect(deadline_seconds=1.0)
+    read()
+
+    started = time.monotonic()
+    read()
+    assert time.monotonic() - started < 0.9
+
+
+def test_only_a_directory_has_a_size_of_its_own(tmp_path):
+    (tmp_path / "file").touch()
+
+    assert measure(str(tmp_path / "file")) is None
+    assert measure(str(tmp_path)).total_bytes > 0
+    with pytest.raises(FileNotFoundError):
+        measure(str(tmp_path / "nowhere"))
 
 
 def test_a_failing_mount_is_unknown_in_the_systems_own_words(collect, disks):
