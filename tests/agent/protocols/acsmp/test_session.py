@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 
@@ -301,7 +302,7 @@ def test_whatever_a_platform_does_the_session_goes_on_and_finds_back(
     assert clock.monotonic() - waited_from <= 300.0
     assert len(session.current_tokens()) in (1, 2)
     starts = [request.at_seconds for request in client.requests]
-    assert all(0 < later - earlier <= 310.0 for earlier, later in zip(starts, starts[1:]))
+    assert all(0 < later - earlier <= 310.0 for earlier, later in itertools.pairwise(starts))
 
 
 def test_failures_are_logged_when_the_state_changes_and_not_again(play, answers, caplog):
