@@ -95,15 +95,11 @@ def as_int(value: Any, *, field: str, table: str, minimum: int) -> int | None:
     return number
 
 
-def as_objects(value: Any, *, field: str, table: str, maximum: int) -> list[Mapping[str, Any]]:
+def as_objects(value: Any, *, field: str, table: str) -> list[Mapping[str, Any]]:
     """Return a list of objects; one object stands for a list of one, null for none."""
     if value is None:
         return []
     items = value if isinstance(value, list) else [value]
-    if len(items) > maximum:
-        raise WireError(
-            f"{field} has {len(items)} entries, at most {maximum} are read", field=field
-        )
     for item in items:
         if not isinstance(item, dict):
             raise _mismatch(item, field=field, table=table, expected="a list of objects")

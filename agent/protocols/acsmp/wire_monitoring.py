@@ -23,8 +23,6 @@ CODE_MAXIMUM = 20
 TYPE_MAXIMUM = 20
 ORDER_PROPERTY_MAXIMUM = 64
 ORDER_DIRECTION_MAXIMUM = 4
-# Not of the standard: nobody sorts by more, and the list is sent back.
-ORDERS_MAXIMUM = 16
 DEFAULT_PAGE_NUMBER = 1
 DEFAULT_PAGE_SIZE = 10
 
@@ -111,7 +109,6 @@ def _orders(page: Mapping[str, Any]) -> tuple[Order, ...]:
         tolerant.pick(page, "OrderList"),
         field="OrderList",
         table="table A.8",
-        maximum=ORDERS_MAXIMUM,
     )
     return tuple(
         Order(
