@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -84,6 +83,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name nearest to `name`, taking case and - for _ as no difference."""
     if len(name) > _LONGEST_COMPARED_NAME:
         return None
+    import difflib  # only a wrong configuration needs it
+
     by_plain_form = {_plain_form(one): one for one in known}
     found = difflib.get_close_matches(_plain_form(name), by_plain_form, n=1)
     return by_plain_form[found[0]] if found else None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.config.load import Loaded, load_text
@@ -15,6 +16,8 @@ from agent.config.show import render
 from agent.errors import ConfigError
 
 HERE = Path("/nonexistent/config.yaml")
+# Milliseconds are usual; a busy machine needs room.
+SOON = settings(deadline=timedelta(seconds=2))
 
 
 def load_or_refuse(content: bytes) -> Loaded | None:
@@ -29,11 +32,13 @@ def load_or_refuse(content: bytes) -> Loaded | None:
     return None
 
 
+@SOON
 @given(st.binary(max_size=200))
 def test_any_bytes(content: bytes) -> None:
     load_or_refuse(content)
 
 
+@SOON
 @given(st.text(alphabet="node:code \n\t-[]{}&*!|>'\"#%@`,?$~0\\", max_size=120))
 def test_any_text_of_yaml_characters(text: str) -> None:
     load_or_refuse(text.encode())
@@ -81,6 +86,7 @@ TREES = st.recursive(
 )
 
 
+@SOON
 @given(st.dictionaries(st.sampled_from([s.name for s in settings_of(Settings)]), TREES))
 def test_any_tree_under_the_right_sections(tree: dict[str, object]) -> None:
     load_or_refuse(yaml.safe_dump(tree, allow_unicode=True).encode())
@@ -92,6 +98,7 @@ OPTIONS = st.recursive(
 )
 
 
+@SOON
 @given(
     interval=st.floats(min_value=1, max_value=3600),
     disks=st.just("auto") | st.lists(TEXTS.map(lambda text: f"/{text}"), max_size=3),

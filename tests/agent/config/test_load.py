@@ -345,6 +345,21 @@ def test_a_message_never_shows_what_came_from_a_variable(problems_of: Problems) 
     ]
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://user:hunter2@h/x", "https://***@h/x"),
+        ("https://h/x?token=hunter2", "https://h/x?***"),
+    ],
+)
+def test_a_message_never_shows_what_a_url_may_hide(
+    problems_of: Problems, url: str, shown: str
+) -> None:
+    found = problems_of(NODE + API + f"acsmp:\n  - url: {url}\n    name: a\n")
+    assert "hunter2" not in "".join(found)
+    assert f'found "{shown}"' in "".join(found)
+
+
 def test_a_plugin_that_nobody_knows_gets_the_nearest_name(
     problems_of: Problems, load_here: Load
 ) -> None:

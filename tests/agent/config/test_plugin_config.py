@@ -110,6 +110,11 @@ def test_every_fault_is_named_with_its_place_in_the_file(load_here: Load) -> Non
     ]  # fmt: skip
 
 
+def test_a_number_that_is_not_finite_is_refused(load_here: Load) -> None:
+    with pytest.raises(ConfigError, match='expected a number, found "1e999"'):
+        build_plugin_config(SomeConfig, section(load_here, "factor: 1e999"))
+
+
 def test_a_type_outside_the_grammar_is_a_fault_of_the_plugin() -> None:
     @dataclass
     class Odd:
@@ -122,8 +127,8 @@ def test_a_type_outside_the_grammar_is_a_fault_of_the_plugin() -> None:
 def test_a_child_process_loads_no_yaml_and_no_http() -> None:
     code = (
         "import sys, agent.config.plugin_config\n"
-        "print([name for name in ('yaml', 'requests', 'urllib.parse', 'http', 'ssl', 'socket')"
-        " if name in sys.modules])"
+        "heavy = ('yaml', 'requests', 'msgspec', 'urllib.parse', 'http', 'ssl', 'socket')\n"
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60

@@ -23,7 +23,7 @@ acsmp:
   - name: "7"
     url: https://i
     sm2_public_key_file: city.pem
-collect: {interval_seconds: 2.5, disks: [/, "/a b$$c", "/数据"]}
+collect: {interval_seconds: 2.5, disks: [/, "/a b$$c", "/$${CITY}", "/数据"]}
 accelerators:
   nvidia: {enabled: true, library: "${LIBRARY}", links: [{port: 1, "on": [a, []]}, {}], none: }
 metrics: {}
