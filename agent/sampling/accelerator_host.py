@@ -35,11 +35,13 @@ class AcceleratorSnapshot:
     """Holds what a plugin last gave; `cards` is None where there are none to speak of.
 
     `measured_monotonic_seconds` is when the values were asked for: none of them is older.
+    `took_seconds` is how long the answer took.
     """
 
     status: PluginStatus
     cards: Cards | None
     measured_monotonic_seconds: float
+    took_seconds: float = 0.0
 
 
 class AcceleratorHost:
@@ -71,6 +73,7 @@ class AcceleratorHost:
         self._keeper = StatusKeeper(group=plan.group, name=plan.name, clock=clock)
         self._cards: Cards | None = None
         self._measured_monotonic_seconds = clock.monotonic()
+        self._took_seconds = 0.0
         self._snapshot = AcceleratorSnapshot(
             status=self._keeper.status,
             cards=None,
@@ -189,6 +192,7 @@ class AcceleratorHost:
             self._retry.reset()
             self._search.reset()
             self._cards, self._measured_monotonic_seconds = cards, asked
+            self._took_seconds = self._clock.monotonic() - asked
             self._enter(PluginState.ACTIVE, None)
 
     def _is_kind(self, answer: Mapping[str, object], kind: str) -> bool:
@@ -257,4 +261,5 @@ class AcceleratorHost:
             status=self._keeper.status,
             cards=self._cards,
             measured_monotonic_seconds=self._measured_monotonic_seconds,
+            took_seconds=self._took_seconds,
         )

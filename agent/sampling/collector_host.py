@@ -32,11 +32,13 @@ class CollectorSnapshot:
     """Holds what a collector last gave; `readings` is None where there are none to speak of.
 
     `measured_monotonic_seconds` is when the values were asked for: none of them is older.
+    `took_seconds` is how long the answer took.
     """
 
     status: PluginStatus
     readings: tuple[Reading, ...] | None
     measured_monotonic_seconds: float
+    took_seconds: float = 0.0
 
 
 class CollectorHost:
@@ -60,7 +62,8 @@ class CollectorHost:
         self._load = load
         self._keeper = StatusKeeper(group=plan.group, name=plan.name, clock=clock)
         self._collector: Collector | None = None
-        self._readings: tuple[tuple[Reading, ...] | None, float] = (None, clock.monotonic())
+        # One value, replaced as a whole: readings, when they were asked for, how long they took.
+        self._last: tuple[tuple[Reading, ...] | None, float, float] = (None, clock.monotonic(), 0.0)
         self._not_before = clock.monotonic()
         self._search = Backoff(first_seconds=60.0, most_seconds=600.0)
         self._worker = Worker(
@@ -93,9 +96,12 @@ class CollectorHost:
         busy_seconds = self._worker.busy_seconds()
         if busy_seconds is not None and busy_seconds >= self._collect_seconds:
             self._keeper.set(PluginState.STALLED, f"no answer within {self._collect_seconds:g} s")
-        readings, measured = self._readings
+        readings, measured, took_seconds = self._last
         return CollectorSnapshot(
-            status=self._keeper.status, readings=readings, measured_monotonic_seconds=measured
+            status=self._keeper.status,
+            readings=readings,
+            measured_monotonic_seconds=measured,
+            took_seconds=took_seconds,
         )
 
     def stop(self, *, timeout_seconds: float) -> None:
@@ -121,7 +127,7 @@ class CollectorHost:
         except Exception as error:  # noqa: BLE001 - the border to code of somebody else
             self._keeper.set(PluginState.FAILING, f"{type(error).__name__}: {error}")
         else:
-            self._readings = (readings, asked)
+            self._last = (readings, asked, self._clock.monotonic() - asked)
             self._keeper.set(PluginState.ACTIVE)
 
     def _open(self) -> bool:

@@ -26,17 +26,15 @@ _FIRST_VIEW_SECONDS = 0.5
 _SECOND_SAMPLE_SECONDS = 1.0
 _ONE_SHOT_GAP_SECONDS = 0.5
 
-_MAX_AGE_INTERVALS = 3.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shown:
-    """Is a sample with its view, which holds until a value of it grows too old."""
+    """Is a sample with its view, which holds until the next value of it grows too old."""
 
     sample: Sample
     view: AgentView
     expires_monotonic_seconds: float
-    max_age_seconds: float
+    interval_seconds: float
 
 
 class Sampler:
@@ -100,8 +98,8 @@ class Sampler:
         shown, now = self._shown, self._clock.monotonic()
         view = shown.view
         if now > shown.expires_monotonic_seconds:
-            view = views.make_view(shown.sample, now=now, max_age_seconds=shown.max_age_seconds)
-        return view.at(now, max_age_seconds=shown.max_age_seconds)
+            view = views.make_view(shown.sample, now=now, interval_seconds=shown.interval_seconds)
+        return view.at(now, max_age_seconds=views.MAX_AGE_INTERVALS * shown.interval_seconds)
 
     def is_alive(self, *, within_seconds: float) -> bool:
         """Return whether the loop runs and is at most this late for its next round."""
@@ -122,7 +120,8 @@ class Sampler:
             for host in self._hosts.collectors:
                 host.request()
             self._wait_until_idle(self._hosts, end=end)
-            return self._show(self._hosts).view
+            # Nothing is older than the call itself.
+            return self._show(self._hosts, interval_seconds=deadline_seconds).view
         finally:
             self.stop(timeout_seconds=3.0)
 
@@ -171,8 +170,10 @@ class Sampler:
             if now >= next_round or self._ask_now:
                 self._ask_now = False
                 self._is_settling = True
-                settled = now + _SETTLE_SECONDS
-                next_round = now + self._gap_seconds(rounds)
+                gap_seconds = self._gap_seconds(rounds)
+                # Before the next round in any case: a plugin that hangs must not hold up views.
+                settled = now + min(_SETTLE_SECONDS, gap_seconds / 2.0)
+                next_round = now + gap_seconds
                 rounds += 1
                 self._hosts.request()
             if not self._is_settling or now >= settled or self._hosts.are_idle():
@@ -188,15 +189,16 @@ class Sampler:
         interval_seconds = self._settings.collect.interval_seconds
         return min(interval_seconds, _SECOND_SAMPLE_SECONDS) if rounds == 0 else interval_seconds
 
-    def _show(self, running: Hosts) -> _Shown:
-        max_age_seconds = _MAX_AGE_INTERVALS * self._settings.collect.interval_seconds
+    def _show(self, running: Hosts, *, interval_seconds: float | None = None) -> _Shown:
+        if interval_seconds is None:
+            interval_seconds = self._settings.collect.interval_seconds
         sample = running.sample(self._clock)
         now = sample.taken_monotonic_seconds
         return _Shown(
             sample=sample,
-            view=views.make_view(sample, now=now, max_age_seconds=max_age_seconds),
+            view=views.make_view(sample, now=now, interval_seconds=interval_seconds),
             expires_monotonic_seconds=views.next_expiry(
-                sample, now=now, max_age_seconds=max_age_seconds
+                sample, now=now, interval_seconds=interval_seconds
             ),
-            max_age_seconds=max_age_seconds,
+            interval_seconds=interval_seconds,
         )

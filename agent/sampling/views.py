@@ -1,7 +1,8 @@
 """Makes a view of what the plugins last gave; pure arithmetic on ages.
 
-A value is shown for `max_age_seconds` after it was asked for. Then it is None, and the reason
-names its age and what became of its plugin.
+A value is shown for three intervals after it was asked for; where a pass takes longer than an
+interval, for three times as long as the last pass took. Then it is None, and the reason names its
+age and what became of its plugin.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from agent.model.view import (
 from agent.sampling.accelerator_host import AcceleratorSnapshot
 from agent.sampling.collector_host import CollectorSnapshot
 
+# Two rounds may fail before a value is gone.
+MAX_AGE_INTERVALS = 3.0
+
 _Part = TypeVar("_Part", HostReading, CpuReading, MemoryReading)
 
 
@@ -40,28 +44,28 @@ class Sample:
     settled: tuple[PluginStatus, ...] = ()
 
 
-def next_expiry(sample: Sample, *, now: float, max_age_seconds: float) -> float:
+def next_expiry(sample: Sample, *, now: float, interval_seconds: float) -> float:
     """Return when the next value of the sample grows too old; infinite if none will.
 
     `now` and the result are on the monotonic clock.
     """
     ends = [
-        snapshot.measured_monotonic_seconds + max_age_seconds
+        _expiry(snapshot, interval_seconds=interval_seconds)
         for snapshots in (sample.collectors, sample.accelerators)
         for snapshot in snapshots
     ]
     return min((end for end in ends if end >= now), default=float("inf"))
 
 
-def make_view(sample: Sample, *, now: float, max_age_seconds: float) -> AgentView:
+def make_view(sample: Sample, *, now: float, interval_seconds: float) -> AgentView:
     """Return the sample as it may be shown at the moment `now` of the monotonic clock."""
     fresh: list[Reading] = []
     for each in sample.collectors:
-        moving = now - each.measured_monotonic_seconds <= max_age_seconds
+        is_fresh = now <= _expiry(each, interval_seconds=interval_seconds)
         fresh += [
             reading
             for reading in each.readings or ()
-            if moving or isinstance(reading, HostReading)  # what a machine is does not age
+            if is_fresh or isinstance(reading, HostReading)  # what a machine is does not age
         ]
     host, cpu = _first(fresh, HostReading), _first(fresh, CpuReading)
     memory = _first(fresh, MemoryReading)
@@ -70,7 +74,7 @@ def make_view(sample: Sample, *, now: float, max_age_seconds: float) -> AgentVie
     has_disks = bool(disks) or any(
         each.status.name == "disks"
         and each.readings is not None
-        and now - each.measured_monotonic_seconds <= max_age_seconds
+        and now <= _expiry(each, interval_seconds=interval_seconds)
         for each in sample.collectors
     )
     shown = {"host": host, "cpu": cpu, "memory": memory, "disks": disks if has_disks else None}
@@ -84,7 +88,7 @@ def make_view(sample: Sample, *, now: float, max_age_seconds: float) -> AgentVie
         accelerators=tuple(
             view
             for each in sample.accelerators
-            for view in _cards(each, now=now, max_age_seconds=max_age_seconds)
+            for view in _cards(each, now=now, interval_seconds=interval_seconds)
         ),
         plugins=_statuses(sample),
         unknown={
@@ -95,19 +99,24 @@ def make_view(sample: Sample, *, now: float, max_age_seconds: float) -> AgentVie
     )
 
 
+def _expiry(snapshot: CollectorSnapshot | AcceleratorSnapshot, *, interval_seconds: float) -> float:
+    """Return until when, on the monotonic clock, the values of a snapshot may be shown."""
+    pace_seconds = max(interval_seconds, snapshot.took_seconds)
+    return snapshot.measured_monotonic_seconds + MAX_AGE_INTERVALS * pace_seconds
+
+
 def _first(readings: Sequence[Reading], wanted: type[_Part]) -> _Part | None:
     return next((each for each in readings if isinstance(each, wanted)), None)
 
 
 def _cards(
-    snapshot: AcceleratorSnapshot, *, now: float, max_age_seconds: float
+    snapshot: AcceleratorSnapshot, *, now: float, interval_seconds: float
 ) -> list[AcceleratorView]:
     cards = snapshot.cards
     if cards is None:
         return []
-    age_seconds = now - snapshot.measured_monotonic_seconds
-    is_old = age_seconds > max_age_seconds
-    reason = _silence(age_seconds, snapshot.status)
+    is_old = now > _expiry(snapshot, interval_seconds=interval_seconds)
+    reason = _silence(now - snapshot.measured_monotonic_seconds, snapshot.status)
 
     def reading(uuid: str) -> AcceleratorReading:
         return unknown_reading(uuid, reason) if is_old else cards.readings[uuid]
