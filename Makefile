@@ -60,7 +60,7 @@ bench: venv .cache/nvml/libnvidia-ml.so.1 .cache/glances/bin/glances ## Measure 
 
 .cache/nvml/libnvidia-ml.so.1: tests/collectors/accelerators/nvidia/nvml_stub/nvml_stub.c
 	@mkdir -p $(@D)
-	$(CC) -shared -fPIC -O1 -o $@ $<
+	$(CC) -shared -fPIC -O1 -Wl,-soname,libnvidia-ml.so.1 -o $@ $<
 
 .cache/glances/bin/glances:
 	@$(PYTHON) -m venv .cache/glances

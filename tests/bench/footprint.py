@@ -85,8 +85,11 @@ def start_subjects(
         port = free_port()
         process = stack.enter_context(
             started(
-                [str(arguments.glances), "-w", "-t", "15", "-B", "127.0.0.1", "-p", str(port)]
-                + ["--disable-webui", "--disable-check-update"]
+                [
+                    str(arguments.glances),
+                    *("-w", "-t", "15", "-B", "127.0.0.1", "-p", str(port)),
+                    *("--disable-webui", "--disable-check-update"),
+                ]
             )
         )
         yield Subject(name="glances", process=process, url=f"http://127.0.0.1:{port}/api/4/all")
