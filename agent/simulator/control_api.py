@@ -7,6 +7,7 @@ not. It has no credentials: whoever reaches it may do everything, and sees every
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -84,6 +85,8 @@ class _Events:
             "limit", min_value=1, max_value=EVENTS_MAXIMUM, default=EVENTS_MAXIMUM
         )
         wait_seconds = request.get_param_as_float("wait", min_value=0, default=0.0)
+        if math.isnan(wait_seconds):
+            raise falcon.HTTPInvalidParam("it is no number of seconds", "wait")
         may_wait = self._waiters.acquire(blocking=False)
         try:
             events = self._events.after(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -204,7 +205,11 @@ def _show_json(event: dict[str, Any]) -> None:
 def _print(line: str) -> None:
     # A terminal without UTF-8 must not end the simulator.
     encoding = sys.stdout.encoding or "utf-8"
-    print(line.encode(encoding, "replace").decode(encoding), flush=True)
+    try:
+        print(line.encode(encoding, "replace").decode(encoding), flush=True)
+    except BrokenPipeError:
+        # Nobody reads any more (`| head`); the platform goes on all the same.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _wait_for_signal() -> None:

@@ -129,7 +129,7 @@ class Simulator:
         self.application = self._build_application(private_key)
         self._stopping = threading.Event()
         self._listeners = threading.Lock()
-        self._is_down = False
+        self._is_restarting = False
         self._platform: HttpServer | None = None
         self._control: HttpServer | None = None
         self._threads: list[threading.Thread] = []
@@ -221,9 +221,9 @@ class Simulator:
             BadFault: a restart is under way.
         """
         with self._listeners:
-            if self._is_down:
+            if self._is_restarting:
                 raise BadFault("a restart is under way: wait until it is over")
-            self._is_down = True
+            self._is_restarting = True
         if after_seconds <= 0:
             self._close_platform()
         self._begin(
@@ -300,7 +300,7 @@ class Simulator:
                     _logger.warning("cannot listen again error=%s", error)
                     pause_seconds = _REBIND_SECONDS
                     continue
-                self._is_down = False
+                self._is_restarting = False
             self._events.add(Event(kind=EventKind.STATE, text="platform listens again"))
             return
 
@@ -326,7 +326,7 @@ class Simulator:
         return {
             "platform": {
                 "url": self.url,
-                "listening": not self._is_down,
+                "listening": self._platform is not None and self._platform.is_alive,
                 "lost_after_seconds": self._settings.lost_after_seconds,
                 "require_token": self._settings.require_token,
                 "public_key": self.public_key.to_pem(),

@@ -99,7 +99,7 @@ def test_a_bad_fault_is_refused_in_words(simulator: Simulator, body: bytes) -> N
 
 
 @pytest.mark.parametrize(
-    "query", ["after=x", "after=-1", "limit=0", "limit=501", "wait=x", "wait=-1"]
+    "query", ["after=x", "after=-1", "limit=0", "limit=501", "wait=x", "wait=-1", "wait=nan"]
 )
 def test_a_bad_query_is_refused(simulator: Simulator, query: str) -> None:
     url = f"{simulator.control_url}/_control/events?{query}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,6 +87,13 @@ def test_a_flag_gives_a_fault_or_says_why_not(text: str) -> None:
         assert str(parse_flag(text))
     except BadFault as error:
         assert error.args[0]  # noqa: PT017 - either way is right, and neither is silent
+
+
+def test_the_manual_shows_every_kind_with_a_line_that_works() -> None:
+    manual = Path(__file__).parents[3] / "docs" / "simulator.md"
+    lines = re.findall(r"'(\{\"kind\".*?\})'", manual.read_text(encoding="utf-8"))
+    faults = [parse_fault(json.loads(line)) for line in lines]
+    assert {fault.kind for fault in faults} == set(FaultKind)
 
 
 @pytest.fixture

@@ -182,6 +182,7 @@ def test_restart_closes_the_listener_and_opens_it_again(simulator: Simulator) ->
 
 def test_a_restart_later_closes_the_listener_later(simulator: Simulator) -> None:
     ask_for(simulator, kind="restart", seconds=0.1, after_seconds=0.3)
+    assert state(simulator)["platform"]["listening"]
     assert call(simulator).status_code == 200
     texts = ("platform closed its listener", "platform listens again")
     wait_for(lambda: [event["text"] for event in events(simulator)][-2:] == list(texts))

@@ -134,6 +134,21 @@ def test_it_tells_a_program_what_happens_and_ends_with_0(
     assert finish(process) == (0, "", "")
 
 
+def test_it_goes_on_when_nobody_reads_its_log(tmp_path: Path) -> None:
+    process = start("--control", "127.0.0.1:0", "--poll-seconds", "0", cwd=tmp_path)
+    assert process.stdout is not None
+    platform = next(line.split()[1] for line in process.stdout if line.startswith("platform "))
+    process.stdout.close()
+    for _ in range(3):
+        answer = requests.post(f"{platform}/ACSMP/Keepalive", json={}, timeout=5)
+        assert answer.status_code == 400
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
 def test_it_tells_a_person_what_happens_even_without_utf_8(tmp_path: Path) -> None:
     process = start(
         "--control", "127.0.0.1:0", "--poll-seconds", "0", cwd=tmp_path, encoding="ascii"
