@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from agent.model.accelerator import Health
 from agent.model.view import PluginState
+from agent.sampling import accelerator_host
+from agent.sampling.child_process import DeadlineMissed
 
 
 def test_a_card_arrives_with_its_values(open_host, clock):
@@ -284,6 +288,51 @@ def test_the_child_gets_no_secret_and_nothing_of_the_service_manager(open_host, 
     assert "VENDOR_HOME=/opt/vendor" in environment
     assert "LC_ALL=C" in environment
     assert not [line for line in environment if "opensesame" in line or "NOTIFY" in line]
+
+
+def test_a_stop_of_the_whole_service_does_not_end_the_child_early(open_host, cards):
+    host = open_host()
+    host.ask()
+    os.kill(int(cards.noted("pid")), signal.SIGTERM)
+    assert host.ask().status.state is PluginState.ACTIVE
+
+
+class ChildInTheKernel:
+    """Is a child that no signal reaches, until it is let go."""
+
+    started: ClassVar[list[ChildInTheKernel]] = []
+    pid = 4711
+
+    def __init__(self, arguments, *, environment, interrupt_fd):
+        self.started.append(self)
+        self.let_go = False
+
+    def exchange(self, message, *, timeout_seconds):
+        raise DeadlineMissed
+
+    def complaint(self):
+        return None
+
+    def end(self, *, polite_seconds=0.0):
+        return False
+
+    def is_gone(self):
+        return self.let_go
+
+
+def test_a_child_that_cannot_be_killed_is_left_and_has_no_successor(open_host, clock, monkeypatch):
+    monkeypatch.setattr(ChildInTheKernel, "started", [])
+    monkeypatch.setattr(accelerator_host, "ChildProcess", ChildInTheKernel)
+    host = open_host()
+    status = host.ask().status
+    assert status.state is PluginState.STALLED
+    assert status.detail.endswith("; its process 4711 hangs in the kernel and cannot be killed")
+    clock.seconds += 1e6
+    host.ask()
+    assert len(ChildInTheKernel.started) == 1
+    ChildInTheKernel.started[0].let_go = True
+    host.ask()
+    assert len(ChildInTheKernel.started) == 2
 
 
 _PARENT = """
