@@ -44,6 +44,15 @@ def test_a_number_that_would_leave_the_text_as_it_is_gets_drawn_again(
     assert list(draws) == []
 
 
+def test_a_received_text_that_was_not_hidden_is_refused(public_point: Point) -> None:
+    shared = points.multiply(_first_number_with_zero_mask(public_point), public_point)
+    assert shared is not None
+    bare = cipher.Ciphertext(c1=points.GENERATOR, c3=cipher._hash(shared, b"x"), c2=b"x")
+
+    # C3 matches, and yet GM/T 0003.4, 7.1, step B4 demands an error.
+    assert cipher.unseal(bare, shared=shared) is None
+
+
 def _first_number_with_zero_mask(public_point: Point) -> int:
     number, shared = 1, public_point
     while cipher._derive_mask(shared, length_bytes=1) != b"\x00":

@@ -21,8 +21,8 @@ KeyPair = tuple[sm2.PrivateKey, sm2.PublicKey]
 # A prefix taken off by its look spoils keys whose X begins so.
 BEGINNINGS = ("0", "00", "4", "40", "44", "04")
 
-BOUNCY_CASTLE_KEYS = 1400
-SM_CRYPTO_KEYS = 600
+BOUNCY_CASTLE_KEYS = 1440
+SM_CRYPTO_KEYS = 500
 OPENSSL_KEYS = 60
 
 
