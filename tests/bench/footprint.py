@@ -29,6 +29,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import processes
 
 PASSWORD = "bench-password"
+SCENARIO = (
+    Path(__file__).parents[1] / "collectors/accelerators/nvidia/nvml_stub/scenarios/two-cards.txt"
+)
 SCRAPE_SECONDS = 15.0
 SETTLE_SECONDS = 60.0
 
@@ -72,7 +75,8 @@ def start_subjects(
     environment = dict(os.environ)
     yield agent_subject(stack, folder, platform_port, "computility-agent", environment, gpu=False)
     if arguments.nvml is not None:
-        environment["LD_LIBRARY_PATH"] = str(arguments.nvml)
+        environment["LD_LIBRARY_PATH"] = str(arguments.nvml.resolve())
+        environment["NVML_STUB_SCENARIO"] = str(SCENARIO)
         yield agent_subject(
             stack, folder, platform_port, "computility-agent, NVIDIA", environment, gpu=True
         )
@@ -92,6 +96,7 @@ def start_subjects(
                 ]
             )
         )
+        wait_for(port)
         yield Subject(name="glances", process=process, url=f"http://127.0.0.1:{port}/api/4/all")
 
 
