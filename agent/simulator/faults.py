@@ -7,7 +7,7 @@ import enum
 import itertools
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 OPERATIONS = ("Register", "Keepalive", "UnRegister", "Computility")
@@ -195,7 +195,7 @@ class _Standing:
     ends_monotonic_seconds: float | None
     left: int | None
     seen: int = 0
-    met: int = field(default=0)
+    met: int = 0
 
 
 class FaultBoard:

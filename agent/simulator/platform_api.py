@@ -31,7 +31,7 @@ _TOKEN_HEADERS = ("Token", "X-Token", "X-Auth-Token", "X-Access-Token")
 
 
 @dataclass(slots=True, kw_only=True)
-class _Exchange:
+class Exchange:
     """Collects what one request gives for the log."""
 
     operation: str
@@ -66,7 +66,7 @@ class PlatformService:
         self._strict_extra = strict_extra
 
     def serve(
-        self, exchange: _Exchange, read_message: Callable[[], Any]
+        self, exchange: Exchange, read_message: Callable[[], Any]
     ) -> tuple[int, dict[str, Any]]:
         """Return HTTP status and body of the answer to one request."""
         operations = {
@@ -86,7 +86,7 @@ class PlatformService:
             self._on_registered()
         return 200, body if data is None else {**body, "Data": data}
 
-    def _check(self, exchange: _Exchange, read_message: Callable[[], Any]) -> Checked:
+    def _check(self, exchange: Exchange, read_message: Callable[[], Any]) -> Checked:
         table = REQUESTS[exchange.operation]
         message = read_message()
         checked = check(message, table, strict_extra=self._strict_extra)
@@ -104,7 +104,7 @@ class PlatformService:
             )
         return checked
 
-    def _register(self, exchange: _Exchange, value: Mapping[str, Any]) -> dict[str, Any]:
+    def _register(self, exchange: Exchange, value: Mapping[str, Any]) -> dict[str, Any]:
         read = self._passwords.read(value["Password"], table=REQUESTS["Register"])
         exchange.findings += read.findings
         node = self._registry.register(
@@ -127,7 +127,7 @@ class PlatformService:
         exchange.details = {"password_layout": read.layout, "registrations": node.registrations}
         return {"Token": node.token}
 
-    def _keepalive(self, exchange: _Exchange, value: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _keepalive(self, exchange: Exchange, value: Mapping[str, Any]) -> dict[str, Any] | None:
         code = value["Code"]
         if exchange.fault is FaultKind.FORGET:
             self._registry.forget(code)
@@ -145,7 +145,7 @@ class PlatformService:
         }
         return None if kept.new_token is None else {"Token": kept.new_token}
 
-    def _unregister(self, exchange: _Exchange, value: Mapping[str, Any]) -> None:
+    def _unregister(self, exchange: Exchange, value: Mapping[str, Any]) -> None:
         code = value["Code"]
         if exchange.fault is FaultKind.FORGET:
             self._registry.forget(code)
@@ -154,20 +154,20 @@ class PlatformService:
         self._registry.unregister(code, username=value["Username"], password=read.password)
         exchange.text = f"unregistered {code}"
 
-    def _computility(self, exchange: _Exchange, value: Mapping[str, Any]) -> dict[str, Any]:
+    def _computility(self, exchange: Exchange, value: Mapping[str, Any]) -> dict[str, Any]:
         page, findings = page_of(self._registry.nodes(), request=value)
         exchange.findings += findings
         exchange.text = f"listed {len(page['PageContent'])} of {page['Total']} nodes"
         return page
 
-    def _refuse(self, exchange: _Exchange, refusal: Refusal) -> tuple[int, dict[str, Any]]:
+    def _refuse(self, exchange: Exchange, refusal: Refusal) -> tuple[int, dict[str, Any]]:
         known = set(exchange.findings)
         exchange.findings += tuple(each for each in refusal.findings if each not in known)
         exchange.text = f"refused {exchange.operation} from {exchange.peer}: {refusal.message}"
         self._log(exchange, code=refusal.code)
         return refusal.code.status, {"Code": int(refusal.code), "Message": refusal.message}
 
-    def _log(self, exchange: _Exchange, *, code: ResultCode) -> None:
+    def _log(self, exchange: Exchange, *, code: ResultCode) -> None:
         self._events.add(
             Event(
                 kind=EventKind.REQUEST,
@@ -248,8 +248,8 @@ def _failed(request: falcon.Request, response: falcon.Response, error: Exception
     _write(response, status=500, body={"Code": int(ResultCode.INTERNAL), "Message": message})
 
 
-def _exchange(request: falcon.Request, *, operation: str) -> _Exchange:
-    return _Exchange(
+def _exchange(request: falcon.Request, *, operation: str) -> Exchange:
+    return Exchange(
         operation=operation,
         peer=str(request.remote_addr),
         token=_token(request),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import json
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -167,7 +167,7 @@ class _Checker:
         if isinstance(value, bool) or not isinstance(value, int | float):
             self._type(value, table, row, path=path)
             return value
-        if isinstance(value, float) and not math.isfinite(value):
+        if abs(value) > sys.float_info.max:
             self._report(table, row, path, "is too large for a number")
             return value
         if row.kind is Kind.INT:

@@ -104,6 +104,7 @@ DEVICE = "Data.PageContent.0.DeviceInfos.0"
         ("Data.PageContent.0.ComputilityCode", "1", "table G.4 row 1"),
         (f"{DEVICE}.Cpu", "8", "table G example DeviceInfos row 6"),
         (f"{DEVICE}.CpuUtilization", 25.0, "table G example DeviceInfos row 8"),
+        (f"{DEVICE}.Memory", 10**400, "table G example DeviceInfos row 9"),
         (f"{DEVICE}.Memory", -1, "table G example DeviceInfos row 9"),
         (f"{DEVICE}.XpuMonitors.0.XpuUtilization", None, "table G example XpuMonitors row 3"),
         (f"{DEVICE}.DiskDetails.0.Path", 1, "table G example DiskDetails row 1"),
@@ -196,7 +197,7 @@ def drip(handler: BaseHTTPRequestHandler) -> None:
         (lambda handler: handler.wfile.write(b"garbage\r\n\r\n"), "broke the exchange off"),
         (lambda handler: handler.connection.close(), "broke the exchange off"),
         (endless, "more than 100000 bytes"),
-        (drip, "no answer within 0.4 s"),
+        (drip, "no answer within 0.5 s"),
     ],
     ids=[
         "binary",
@@ -215,7 +216,10 @@ def drip(handler: BaseHTTPRequestHandler) -> None:
 def test_a_hostile_device_is_a_failure_in_words(
     run_simulator: Run, fake_device: Any, registration: dict[str, Any], answer: Any, says: str
 ) -> None:
-    simulator = run_simulator(poll_seconds=60, poll_timeout_seconds=0.4, poll_bytes_maximum=100_000)
+    timeout_seconds = 0.5 if answer is drip else 10
+    simulator = run_simulator(
+        poll_seconds=60, poll_timeout_seconds=timeout_seconds, poll_bytes_maximum=100_000
+    )
     with fake_device(answer) as device:
         register(simulator, registration, Port=device.port)
         event = read_back(simulator)
