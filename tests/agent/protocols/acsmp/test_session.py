@@ -251,9 +251,10 @@ def test_the_worst_gap_includes_the_running_one(play, answers, clock):
     clock.advance(40.0)
 
     assert session.status().worst_gap_seconds == 40.0
-    session.turn()
-    clock.advance(1.0)
-    assert session.status().worst_gap_seconds == 40.0
+    for _ in range(3):
+        session.turn()
+        clock.advance(1.0)
+        assert session.status().worst_gap_seconds == 40.0
 
 
 def test_the_gap_is_unknown_before_the_first_contact(play):
