@@ -211,7 +211,7 @@ class HttpClient:
             headers=dict(headers),
             allow_redirects=False,
             stream=True,
-            timeout=exchange.remaining_seconds,
+            timeout=exchange.socket_seconds,
         )
         try:
             if response.is_redirect or 300 <= response.status_code < 304:
@@ -232,11 +232,8 @@ class HttpClient:
                 headers={name.lower(): value for name, value in response.headers.items()},
                 body=content,
             )
-        except BaseException:
-            # What is left unread must not be taken for the next answer.
-            response.raw.close()
-            raise
         finally:
+            # What is left unread ends the connection: it must not be taken for the next answer.
             response.close()
 
     def _resolve(self, exchange: Exchange) -> list[tuple[Any, ...]]:

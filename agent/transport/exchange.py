@@ -44,9 +44,9 @@ class Exchange:
         return max(0.001, self._deadline - time.monotonic())
 
     @property
-    def is_cut(self) -> bool:
-        """Tell whether the caller no longer waits."""
-        return self._cut_reason is not None
+    def socket_seconds(self) -> float:
+        """Return a timeout for sockets: past the deadline, whose words are the better ones."""
+        return self.remaining_seconds + 1.0
 
     def run(self, work: Callable[[Exchange], Any]) -> None:
         """Do the work and keep how it ended; the whole life of a worker thread."""
@@ -106,11 +106,14 @@ class Exchange:
         for position, (family, kind, protocol, _, address) in enumerate(addresses):
             sock = socket.socket(family, kind, protocol)
             try:
-                sock.settimeout(self.remaining_seconds / (len(addresses) - position))
+                others = len(addresses) - position - 1
+                sock.settimeout(
+                    self.remaining_seconds / (others + 1) if others else self.socket_seconds
+                )
                 self.watch(sock)
                 sock.connect(address)
                 _notice_silence(sock)
-                sock.settimeout(self.remaining_seconds)
+                sock.settimeout(self.socket_seconds)
             except OSError as error:
                 sock.close()
                 failure = error

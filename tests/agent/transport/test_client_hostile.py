@@ -77,6 +77,24 @@ def test_a_slow_platform_is_left_at_the_deadline(
     wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("http-")])
 
 
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_a_kept_connection_that_turns_slow_is_cut_too(
+    hostile, client_of, tls, certificates, wait_until, secure
+):
+    def turn_slow(platform, sock):
+        platform.read_request(sock)
+        sock.sendall(HEAD + b"Content-Length: 2\r\n\r\n{}")
+        drip(HEAD, b"A: b")(platform, sock)
+
+    platform = hostile(turn_slow, context=tls if secure else None)
+    client = client_of(platform.url, ca_file=certificates.ca)
+    assert ask(client).body == b"{}"
+    with pytest.raises(TransientError, match=r"no answer within 0\.4 s, while waiting"):
+        ask(client, deadline_seconds=0.4)
+    wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("http-")])
+    assert platform.connections == 1
+
+
 def test_a_platform_that_never_agrees_on_tls_is_left_at_the_deadline(
     hostile, client_of, wait_until
 ):
@@ -86,8 +104,8 @@ def test_a_platform_that_never_agrees_on_tls_is_left_at_the_deadline(
             sock.sendall(b"x")
 
     client = client_of(hostile(half_a_handshake).url.replace("http:", "https:"))
-    with pytest.raises(TransientError, match=r"within 0\.4 s, while agreeing on TLS|TLS with"):
-        ask(client, deadline_seconds=0.4)
+    with pytest.raises(TransientError, match=r"within 1 s, while agreeing on TLS|TLS with"):
+        ask(client, deadline_seconds=1.0)
     wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("http-")])
 
 

@@ -98,6 +98,14 @@ def test_a_body_that_is_too_long_is_refused_and_the_client_sees_why(ask, head, b
     assert client.is_closed()
 
 
+def test_a_client_that_goes_on_sending_after_a_refusal_is_not_reset(serve, connect):
+    client = connect(serve(max_body_bytes=10))
+    client.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n\r\n")
+    assert client.answer().status == 413
+    client.send(b"x" * 90000).sock.shutdown(socket.SHUT_WR)
+    assert client.sock.recv(1) == b""
+
+
 def test_headers_that_are_too_long_are_refused(ask):
     answer = ask().send(b"GET /a HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 20000).answer()
     assert answer.status == 431
