@@ -135,13 +135,25 @@ def test_a_client_that_does_not_take_its_answer_is_cut(serve, wait_until):
     sock.close()
 
 
-def test_at_the_limit_the_longest_idle_connection_makes_room(serve, connect):
+@pytest.fixture
+def settle(wait_until):
+    """Return a function that waits until workers have let go: an answer arrives a little before."""
+
+    def wait(server) -> None:
+        channels = server._listener.active_channels
+        wait_until(lambda: all(one.eviction_rank() is not None for one in list(channels.values())))
+
+    return wait
+
+
+def test_at_the_limit_the_longest_idle_connection_makes_room(serve, connect, settle):
     server = serve(connections=3)
     clients = []
     for _ in range(3):
         clients.append(connect(server).send(GET))
         assert clients[-1].answer().status == 200
     assert clients[0].send(GET).answer().status == 200
+    settle(server)
     newcomer = connect(server).send(GET)
     assert newcomer.answer().status == 200
     assert clients[1].is_closed()
@@ -149,18 +161,18 @@ def test_at_the_limit_the_longest_idle_connection_makes_room(serve, connect):
     assert clients[2].send(GET).answer().status == 200
 
 
-def test_stalled_uploads_at_the_limit_make_room_too_and_idle_ones_first(serve, connect):
+def test_stalled_uploads_at_the_limit_make_room_too_and_idle_ones_first(serve, connect, settle):
+    upload = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx"
     server = serve(connections=3)
-    stalled = [
-        connect(server).send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx")
-        for _ in range(2)
-    ]
+    stalled = [connect(server).send(upload) for _ in range(2)]
     idle = connect(server).send(GET)
     assert idle.answer().status == 200
-    first, second = connect(server).send(GET), None
+    settle(server)
+    first = connect(server).send(GET)
     assert first.answer().status == 200
     assert idle.is_closed()
-    second = connect(server).send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx")
+    settle(server)
+    second = connect(server).send(upload)
     assert first.is_closed()
     third = connect(server).send(GET)
     assert third.answer().status == 200
