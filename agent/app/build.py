@@ -7,8 +7,9 @@ API, then the platforms that are told of it.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from agent.app import metrics, platforms
 from agent.app.local_socket import SOCKET_NAME, LocalSocketServer
@@ -28,6 +29,11 @@ from agent.protocols.acsmp.session import PlatformSession
 from agent.sampling.sampler import Sampler
 from agent.security import self_test, tls
 from agent.transport.server import HttpServer, ServerLimits
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+WsgiApplication: TypeAlias = Callable[..., Iterable[bytes]]
 
 # A platform's poller and an operator's scraper need a handful of connections; the rest is room for
 # clients that keep theirs open.
@@ -68,10 +74,12 @@ def _sampler(settings: Settings, *, wiring: Wiring) -> PartPlan:
     def build() -> Service:
         return _Held(Sampler(settings, clock=wiring.clock), wiring=wiring, name="sampler")
 
-    def update(_: Service) -> None:
+    def update(_: Service) -> bool:
         # The sampler knows which of its plugins a change concerns; the others go on.
-        if wiring.sampler is not None:
-            wiring.sampler.reload(settings)
+        if wiring.sampler is None:
+            return False
+        wiring.sampler.reload(settings)
+        return True
 
     return PartPlan(
         name="sampler",
@@ -109,8 +117,8 @@ def _metrics(settings: MetricsSettings, *, wiring: Wiring) -> PartPlan:
 def _device_api(
     settings: DeviceApiSettings, *, identities: Sequence[DeviceIdentity], wiring: Wiring
 ) -> PartPlan:
-    def build() -> Service:
-        application = create_application(
+    def application() -> WsgiApplication:
+        return create_application(
             view=wiring.view,
             identities=identities,
             tokens=wiring.tokens,
@@ -119,17 +127,22 @@ def _device_api(
             clock=wiring.clock,
             prefix=settings.prefix,
         )
-        server = HttpServer(
-            application,
-            listen=split_listen(settings.listen),
-            limits=DEVICE_API_LIMITS,
-            ssl_context=_ssl_context(settings.tls),
-            error_body=waitress_error_body,
-            name="device-api",
-        )
-        return _Held(server, wiring=wiring, name="device_server")
 
-    return PartPlan(name="device API", key=(settings, tuple(identities)), build=build)
+    socket_key = (settings.listen, settings.tls)
+
+    def build() -> Service:
+        return _DeviceApi(settings, application=application(), key=socket_key, wiring=wiring)
+
+    def update(service: Service) -> bool:
+        # Another platform or password is no reason to close anybody's connection.
+        if not isinstance(service, _DeviceApi) or service.key != socket_key:
+            return False
+        service.application = application()
+        return True
+
+    return PartPlan(
+        name="device API", key=(settings, tuple(identities)), build=build, update=update
+    )
 
 
 def _platform(
@@ -153,7 +166,9 @@ def _platform(
         )
 
     return PartPlan(
-        name=f"platform {platform.name}", key=(platform, identity, device_api.listen), build=build
+        name=f"platform {platform.name}",
+        key=(platform, identity, device_api.listen, device_api.tls),
+        build=build,
     )
 
 
@@ -180,6 +195,39 @@ class _Held:
     def stop(self, *, timeout_seconds: float) -> None:
         setattr(self._wiring, self._name, None)
         self._service.stop(timeout_seconds=timeout_seconds)
+
+
+class _DeviceApi:
+    """Is the device API's listener, whose application can be changed while it serves."""
+
+    def __init__(
+        self,
+        settings: DeviceApiSettings,
+        *,
+        application: WsgiApplication,
+        key: object,
+        wiring: Wiring,
+    ) -> None:
+        self.application = application
+        self.key = key
+        server = HttpServer(
+            self._serve,
+            listen=split_listen(settings.listen),
+            limits=DEVICE_API_LIMITS,
+            ssl_context=_ssl_context(settings.tls),
+            error_body=waitress_error_body,
+            name="device-api",
+        )
+        self._held = _Held(server, wiring=wiring, name="device_server")
+
+    def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return self.application(environ, start_response)
+
+    def start(self) -> None:
+        self._held.start()
+
+    def stop(self, *, timeout_seconds: float) -> None:
+        self._held.stop(timeout_seconds=timeout_seconds)
 
 
 class _Session:

@@ -30,13 +30,14 @@ class Service(Protocol):
 class PartPlan:
     """Says how to build one part; `key` decides whether a reload touches it.
 
-    `update` takes a running service to a new key without a stop; None where it has to restart.
+    `update` takes a running service to a new key without a stop and tells whether it could; None
+    where it always has to restart.
     """
 
     name: str
     key: object
     build: Callable[[], Service]
-    update: Callable[[Service], None] | None = None
+    update: Callable[[Service], bool] | None = None
     stop_seconds: float = 5.0
 
 
@@ -83,8 +84,7 @@ class Parts:
             if plan is not None and plan.key == running.plan.key:
                 kept[plan.name] = running
                 continue
-            if plan is not None and plan.update is not None:
-                plan.update(running.service)
+            if plan is not None and plan.update is not None and plan.update(running.service):
                 kept[plan.name] = RunningPart(plan=plan, service=running.service)
                 lines.append(f"{plan.name}: changed")
                 continue

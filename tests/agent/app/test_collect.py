@@ -102,8 +102,15 @@ def test_the_table_shows_figures_in_units_for_people(full_view):
 
 @pytest.mark.parametrize(
     ("state", "expected"),
-    [("active", False), ("absent", False), ("disabled", False), ("starting", False)]
-    + [("broken", True), ("failing", True), ("stalled", True)],
+    [
+        ("active", False),
+        ("absent", False),
+        ("disabled", False),
+        ("starting", False),
+        ("broken", True),
+        ("failing", True),
+        ("stalled", True),
+    ],
 )
 def test_absence_is_no_fault(state, expected):
     assert collect.broken([{"state": state}]) is expected

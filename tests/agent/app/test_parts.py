@@ -106,9 +106,23 @@ def test_a_part_that_can_change_while_it_runs_is_not_stopped(recorder):
     parts = Parts()
     parts.start([recorder.plan("a")])
     changed = []
-    plan = PartPlan(name="a", key=1, build=recorder.plan("a", 1).build, update=changed.append)
+
+    def update(service):
+        changed.append(service)
+        return True
+
+    plan = PartPlan(name="a", key=1, build=recorder.plan("a", 1).build, update=update)
     recorder.log.clear()
     assert parts.change([plan]) == ("a: changed",)
     assert changed == [parts.service("a")]
     assert recorder.log == []
     assert parts.change([plan]) == ()
+
+
+def test_a_part_that_cannot_change_that_far_is_restarted(recorder):
+    parts = Parts()
+    parts.start([recorder.plan("a")])
+    recorder.log.clear()
+    new = PartPlan(name="a", key=1, build=recorder.plan("a", 1).build, update=lambda _: False)
+    assert parts.change([new]) == ("a: restarted",)
+    assert recorder.log == ["stop a:0", "start a:1"]
