@@ -16,7 +16,7 @@ from agent.config.settings import Settings
 from agent.model.clock import Clock
 from agent.model.view import AgentView
 from agent.protocols.acsmp.identifiers import AcceleratorIdentifiers
-from agent.protocols.acsmp.identity import DeviceIdentity, PlatformToken
+from agent.protocols.acsmp.identity import AUTO, DeviceIdentity, PlatformToken
 from agent.protocols.acsmp.session import PlatformSession
 from agent.protocols.acsmp.status import SessionStatus
 from agent.sampling.sampler import Sampler
@@ -60,11 +60,13 @@ class Wiring:
         return tuple(token for session in self.sessions for token in session.current_tokens())
 
     def address(self, identity: DeviceIdentity) -> str | None:
-        """Return the address that a platform was told, None before it was told one."""
+        """Return the address that a platform is told, None while none is known."""
+        if identity.address != AUTO:
+            return identity.address
         for session in self.sessions:
             if session.identity.platform == identity.platform:
                 return session.status().address
-        return None if identity.address == "auto" else identity.address
+        return None
 
     def session_statuses(self) -> tuple[SessionStatus, ...]:
         """Return how each platform's session stands."""
