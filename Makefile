@@ -48,7 +48,7 @@ clean: ## Remove everything that the other targets made
 # The peers that the tests talk to and pip does not have: an SM2 implementation for JavaScript.
 .PHONY: peers
 peers: ## Install the test peers that come from npm
-	npm install --silent --no-audit --no-fund --prefix .cache/node sm-crypto@0.4.0
+	npm install --silent --no-audit --no-fund --prefix .cache/node sm-crypto@0.5.8
 
 .PHONY: chaos-keepalive
 chaos-keepalive: venv .cache/nvml/libnvidia-ml.so.1 ## Show the worst keepalive gap under faults (about 3 minutes)

@@ -11,9 +11,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from agent.config.settings import NodeSettings
+from agent.model.accelerator import Accelerator
 from agent.model.view import AcceleratorView, AgentView
 
-IdentifyAccelerator = Callable[[str, str | None], str | None]
+IdentifyAccelerator = Callable[[Accelerator], str | None]
 
 
 def document(
@@ -70,7 +71,7 @@ def document(
 def _accelerator(each: AcceleratorView, *, identify: IdentifyAccelerator) -> dict[str, Any]:
     card, reading = each.accelerator, each.reading
     unknown = {**card.unknown, **reading.unknown}
-    identifier = identify(card.vendor, card.product_name)
+    identifier = identify(card)
     if identifier is None:
         unknown.setdefault("standard_identifier", "the product is not known")
     return {

@@ -86,7 +86,7 @@ class AgentCollector:
                     *labels,
                     card.kind.value,
                     card.product_name or "",
-                    self._identify(card.vendor, card.product_name) or "",
+                    self._identify(card) or "",
                     reading.health.value,
                 ),
                 1,

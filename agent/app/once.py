@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 from agent.app import collect, platforms
@@ -22,7 +25,8 @@ ADDRESS_SECONDS = 2.0
 def take(settings: Settings) -> dict[str, Any]:
     """Return one sample of everything as the document of `collect --json`."""
     sampler = Sampler(settings, clock=SystemClock())
-    view = sampler.sample_once(deadline_seconds=SAMPLE_SECONDS)
+    with _states_kept_from_the_log():
+        view = sampler.sample_once(deadline_seconds=SAMPLE_SECONDS)
     return collect.document(
         view,
         node=settings.node,
@@ -35,13 +39,13 @@ def plugins(settings: Settings) -> list[dict[str, Any]]:
     """Return every plugin's state after one probe."""
     return [
         {"group": each.group, "name": each.name, "state": each.state.value, "detail": each.detail}
-        for each in inspect_plugins(settings)
+        for each in _inspect(settings)
     ]
 
 
 def broken_plugins(settings: Settings) -> tuple[PluginStatus, ...]:
     """Return the plugins that cannot be loaded, or whose own settings are wrong."""
-    return tuple(each for each in inspect_plugins(settings) if each.state is PluginState.BROKEN)
+    return tuple(each for each in _inspect(settings) if each.state is PluginState.BROKEN)
 
 
 def own_address(settings: Settings) -> str | None:
@@ -57,3 +61,20 @@ def own_address(settings: Settings) -> str | None:
         return None
     finally:
         client.close()
+
+
+def _inspect(settings: Settings) -> tuple[PluginStatus, ...]:
+    with _states_kept_from_the_log():
+        return inspect_plugins(settings)
+
+
+@contextlib.contextmanager
+def _states_kept_from_the_log() -> Iterator[None]:
+    """Say the state of a plugin once: the command prints it, and its log would come between."""
+    log = logging.getLogger("agent.sampling.status")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)

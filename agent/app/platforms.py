@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 import agent
 from agent.config.kinds import split_listen
 from agent.config.settings import AcsmpSettings, DeviceApiSettings, Settings
-from agent.errors import AgentError, PermanentError
+from agent.errors import AgentError, BadInput, PermanentError
 from agent.model.clock import Clock, SystemClock
 from agent.protocols.acsmp.identity import DeviceIdentity, device_identity
 from agent.protocols.acsmp.password import PasswordSealer
 from agent.protocols.acsmp.session import PlatformSession
+from agent.security import self_test
 from agent.transport.client import HttpClient
 
 USER_AGENT = f"computility-agent/{agent.__version__}"
@@ -67,20 +68,21 @@ def session(
 
 
 def chosen(settings: Settings, names: Sequence[str]) -> tuple[AcsmpSettings, ...]:
-    """Return the platforms of these names, every platform for no name.
+    """Return the platforms of these names, each once, and every platform for no name.
 
     Raises:
-        PermanentError: there is no platform of that name, or none at all.
+        BadInput: there is no platform of that name.
+        PermanentError: there is none at all.
     """
     if not settings.acsmp:
         raise PermanentError("the configuration names no platform: add an acsmp section")
     known = {platform.name: platform for platform in settings.acsmp}
     for name in names:
         if name not in known:
-            raise PermanentError(
+            raise BadInput(
                 f"there is no platform called {name}; the configuration has {', '.join(known)}"
             )
-    return tuple(known[name] for name in names) or settings.acsmp
+    return tuple(known[name] for name in dict.fromkeys(names)) or settings.acsmp
 
 
 def each_platform(
@@ -95,6 +97,7 @@ def each_platform(
     `act` returns what to tell of a success; `tell` gets name, error or None, and that text.
     Returns whether all succeeded.
     """
+    self_test.run()
     everybody = {identity.platform: identity for identity in identities(settings)}
     succeeded = True
     for platform in chosen(settings, names):

@@ -34,6 +34,10 @@ class Accelerator:
 
     `index` is the number under which the vendor's tool lists it; `uuid` is unique and survives a
     reboot. `parent_uuid` is set for a slice (MIG) and names the card it was cut from.
+    `product_name` is the vendor's own text, chip or card as its interface gives it. `board_name` is
+    the product as it is sold ("Atlas 300I Pro"), None where the interface does not tell it.
+    `card` is what the chips of one card share (a slot, a card number), and `chips_on_card` how many
+    these are; None where that is not known.
     """
 
     uuid: str
@@ -44,6 +48,9 @@ class Accelerator:
     memory_total_bytes: int | None
     pci_address: str | None = None
     parent_uuid: str | None = None
+    board_name: str | None = None
+    card: str | None = None
+    chips_on_card: int | None = None
     source: str = ""
     unknown: Mapping[str, str] = field(default_factory=dict)
 

@@ -100,6 +100,9 @@ def encode_cards(
                     "memory_total_bytes": each.memory_total_bytes,
                     "pci_address": each.pci_address,
                     "parent_uuid": each.parent_uuid,
+                    "board_name": each.board_name,
+                    "card": each.card,
+                    "chips_on_card": each.chips_on_card,
                     "source": each.source,
                     "unknown": dict(each.unknown),
                 }
@@ -188,6 +191,7 @@ def _accelerator(entry: Mapping[str, Any], *, uuid: str, vendor: str, position: 
     except ValueError as error:
         raise ReadingUnavailable(f"the plugin gave the card {uuid} no known kind") from error
     index = entry.get("index")
+    chips = entry.get("chips_on_card")
     return Accelerator(
         uuid=uuid,
         vendor=vendor,
@@ -197,6 +201,9 @@ def _accelerator(entry: Mapping[str, Any], *, uuid: str, vendor: str, position: 
         memory_total_bytes=_count(entry, "memory_total_bytes", given=given, unknown=unknown),
         pci_address=clean_text(entry.get("pci_address"), limit=MAX_TEXT_CHARACTERS),
         parent_uuid=clean_text(entry.get("parent_uuid"), limit=MAX_TEXT_CHARACTERS),
+        board_name=clean_text(entry.get("board_name"), limit=MAX_TEXT_CHARACTERS),
+        card=clean_text(entry.get("card"), limit=MAX_TEXT_CHARACTERS),
+        chips_on_card=chips if _is_count(chips) and 0 < chips <= MAX_CARDS else None,
         source=clean_text(entry.get("source"), limit=MAX_TEXT_CHARACTERS) or vendor,
         unknown=unknown,
     )

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 
 from msgspec import UNSET, UnsetType
 
+from agent.model.accelerator import Accelerator
 from agent.model.readings import DiskReading
 from agent.model.view import AcceleratorView, AgentView
 from agent.protocols.acsmp.wire_monitoring import DeviceInfo, DiskDetail, XpuMonitor
 
-IdentifyAccelerator = Callable[[str, str | None], str | None]
+IdentifyAccelerator = Callable[[Accelerator], str | None]
 
 _GIB_BYTES = 2**30
 # 1 MiB in GiB is 0.000977: finer than that nobody plans with.
@@ -62,7 +63,7 @@ def _disk(disk: DiskReading) -> DiskDetail:
 
 def _accelerator(each: AcceleratorView, *, identify: IdentifyAccelerator) -> XpuMonitor:
     card, reading = each.accelerator, each.reading
-    identifier = identify(card.vendor, card.product_name)
+    identifier = identify(card)
     return XpuMonitor(
         memory=_gib(card.memory_total_bytes),
         memory_used=_gib(reading.memory_used_bytes),

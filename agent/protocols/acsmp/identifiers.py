@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from agent.model.accelerator import Accelerator
+
 logger = logging.getLogger(__name__)
 
 _DATA_FILE = Path(__file__).with_name("xpu_types.json")
@@ -46,11 +48,13 @@ class AcceleratorIdentifiers:
         self._vendors = {name: _vendor(each) for name, each in data["vendors"].items()}
         self._found: dict[tuple[str, str], str] = {}
 
-    def standard_identifier(self, vendor: str, product_name: str | None) -> str | None:
+    def standard_identifier(self, accelerator: Accelerator) -> str | None:
         """Return the identifier of tables H.1 and H.2, or BRAND-MODEL; None if nothing is known.
 
-        `vendor` is the plugin's name, `product_name` what the vendor's interface calls the card.
+        The name of the board counts before that of the chip.
         """
+        vendor = accelerator.vendor
+        product_name = accelerator.board_name or accelerator.product_name
         if product_name is None or not product_name.strip():
             return None
         key = (vendor, product_name)

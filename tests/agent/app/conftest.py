@@ -78,8 +78,6 @@ def unknown_view() -> AgentView:
     return AgentView(
         taken_at=NOON,
         taken_monotonic_seconds=100.0,
-        accelerators=(
-            AcceleratorView(accelerator=CARD, reading=unknown_reading("GPU-1", reason)),
-        ),
+        accelerators=(AcceleratorView(accelerator=CARD, reading=unknown_reading("GPU-1", reason)),),
         unknown=dict.fromkeys(("host", "cpu", "memory", "disks"), reason),
     )

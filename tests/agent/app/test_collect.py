@@ -10,8 +10,9 @@ from agent.config.settings import NodeSettings
 NODE = NodeSettings(code="11010800005020000001", type="AI_BOX")
 
 
-def identify(vendor, product_name):
-    return None if product_name is None else f"{vendor.upper()}-{product_name.split()[-1]}"
+def identify(card):
+    name = card.product_name
+    return None if name is None else f"{card.vendor.upper()}-{name.split()[-1]}"
 
 
 def make(view):

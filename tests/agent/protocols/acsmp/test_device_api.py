@@ -38,7 +38,7 @@ def make_api(view, clock, identity):
             identities=[identity()] if identities is None else identities,
             tokens=lambda: held,
             address=lambda _identity: "192.0.2.7",
-            identify=lambda _vendor, product: product and "NVIDIA-T4",
+            identify=lambda card: card.product_name and "NVIDIA-T4",
             clock=clock,
             prefix=prefix,
         )
@@ -366,7 +366,7 @@ def api_forever(identity, make_clock):
         identities=[identity()],
         tokens=tuple,
         address=lambda _identity: None,
-        identify=lambda _vendor, _product: None,
+        identify=lambda _: None,
         clock=make_clock(),
         prefix="/ACSMP",
     )

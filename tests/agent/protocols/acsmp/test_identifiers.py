@@ -10,10 +10,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.model.accelerator import Accelerator, AcceleratorKind
 from agent.protocols.acsmp import identifiers
 from agent.protocols.acsmp.identifiers import AcceleratorIdentifiers
 
 DATA = json.loads(Path(identifiers.__file__).with_name("xpu_types.json").read_text("utf-8"))
+
+
+def card(vendor, product_name, **more):
+    return Accelerator(
+        uuid="1",
+        vendor=vendor,
+        kind=AcceleratorKind.GPU,
+        index=0,
+        product_name=product_name,
+        memory_total_bytes=None,
+        **more,
+    )
+
+
+def test_the_board_counts_before_its_chip(names):
+    board = card("nvidia", "310P3", board_name="Tesla T4")
+    assert names.standard_identifier(board) == "NVIDIA-T4"
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +72,7 @@ def names():
     ],
 )
 def test_a_listed_card_gets_its_identifier(names, product_name, identifier):
-    assert names.standard_identifier("nvidia", product_name) == identifier
+    assert names.standard_identifier(card("nvidia", product_name)) == identifier
 
 
 @pytest.mark.parametrize(
@@ -77,24 +95,24 @@ def test_a_listed_card_gets_its_identifier(names, product_name, identifier):
 def test_an_unlisted_card_is_brand_and_model_and_no_other_card(names, product_name, identifier):
     listed = {row[3] for table in ("cards", "chips") for row in DATA[table]}
 
-    assert names.standard_identifier("nvidia", product_name) == identifier
+    assert names.standard_identifier(card("nvidia", product_name)) == identifier
     assert identifier not in listed
 
 
 def test_a_vendor_without_rules_still_gets_a_name(names):
-    assert names.standard_identifier("metax", "C500 (64 GB)") == "METAX-C500-64-GB"
+    assert names.standard_identifier(card("metax", "C500 (64 GB)")) == "METAX-C500-64-GB"
 
 
 @pytest.mark.parametrize("product_name", [None, "", "  "])
 def test_an_unknown_product_has_no_identifier(names, product_name):
-    assert names.standard_identifier("nvidia", product_name) is None
+    assert names.standard_identifier(card("nvidia", product_name)) is None
 
 
 def test_every_row_of_the_tables_is_there_and_names_itself(names):
     assert [row[0] for row in DATA["cards"]] == list(range(1, 48))
     assert [row[0] for row in DATA["chips"]] == list(range(1, 15))
     for row in (*DATA["cards"], *DATA["chips"]):
-        assert names.standard_identifier("any", row[3]) == row[3]
+        assert names.standard_identifier(card("any", row[3])) == row[3]
 
 
 def test_every_alias_leads_to_a_row_of_the_tables():
@@ -109,15 +127,15 @@ def test_an_unlisted_card_is_logged_once(caplog):
     names = AcceleratorIdentifiers()
 
     for _ in range(3):
-        names.standard_identifier("nvidia", "NVIDIA L4")
-        names.standard_identifier("nvidia", "Tesla T4")
+        names.standard_identifier(card("nvidia", "NVIDIA L4"))
+        names.standard_identifier(card("nvidia", "Tesla T4"))
 
     assert [record.args[2] for record in caplog.records] == ["NVIDIA-L4"]
 
 
 @given(product_name=st.text(max_size=200))
 def test_any_name_gives_a_short_plain_identifier(names, product_name):
-    identifier = names.standard_identifier("nvidia", product_name)
+    identifier = names.standard_identifier(card("nvidia", product_name))
 
     if identifier is not None:
         assert identifier.isascii()

@@ -53,7 +53,7 @@ def device(view, identity) -> Iterator[SimpleNamespace]:
         identities=[identity(platform="city", computility_code=CODE)],
         tokens=lambda: (PlatformToken(platform="city", token=Secret("t-1")),),
         address=lambda _identity: "192.0.2.7",
-        identify=lambda _vendor, _product: "NVIDIA-T4",
+        identify=lambda _: "NVIDIA-T4",
         clock=SystemClock(),
         prefix="/ACSMP",
     )

@@ -59,7 +59,7 @@ def test_the_answer_is_tables_g2_to_g4_and_the_example(golden, view):
         view,
         computility_code=CODE,
         address="192.0.2.7",
-        identify=lambda _vendor, product: product and "NVIDIA-T4",
+        identify=lambda card: card.product_name and "NVIDIA-T4",
     )
     query = decode_computility_query({**golden("computility_list_request"), "Type": None})
 
