@@ -47,6 +47,10 @@ class ConfigError(AgentError):
         self.problems = tuple(problems)
 
 
+class BadInput(AgentError):  # noqa: N818 - named by what the operator must mend
+    """Says that the operator must change a word of the command; exit status 2."""
+
+
 class NotPresent(AgentError):  # noqa: N818 - a state of the machine, not a fault
     """Says that what a plugin looks for is not on this machine: ask again rarely.
 
