@@ -22,6 +22,7 @@ that is printed beside it. The password itself is not used.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's words."""
+    parser.epilog = EPILOG
     commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     probe = commands.add_parser(
         "probe",
