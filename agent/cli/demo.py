@@ -15,13 +15,15 @@ write stands in a temporary folder. Exit status 0: the platform accepted the reg
 least two keepalives, decrypted the password, and read back what the operating system says itself.
 """
 
+LONGEST_SECONDS = 86_400
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's words."""
     parser.epilog = EPILOG
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=_seconds,
         default=0.0,
         metavar="N",
         help="end after N seconds (default: 0, run until Ctrl-C)",
@@ -31,3 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run the demonstration."""
     return demo.run(seconds=arguments.seconds or None)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of seconds from 0 to {LONGEST_SECONDS}"
+        )
+    return value
