@@ -7,7 +7,7 @@ import sys
 
 from agent.app import platforms
 from agent.cli.main import add_config_argument, load_settings
-from agent.errors import AgentError
+from agent.errors import AgentError, PermanentError
 from agent.protocols.acsmp.session import PlatformSession
 
 EPILOG = """\
@@ -33,8 +33,13 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _register(session: PlatformSession) -> str:
-    registration = session.register_once()
     identity = session.identity
+    if identity.port == 0:
+        raise PermanentError(
+            "only the running agent knows its port, because device_api.listen ends in :0; give a "
+            "port there, or device_api.advertise_port"
+        )
+    registration = session.register_once()
     return (
         f"registered {identity.computility_code} {identity.node_type} at "
         f"{registration.address}:{identity.port}, token of "
