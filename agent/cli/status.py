@@ -10,6 +10,7 @@ from typing import Any
 from agent.app import local_socket
 from agent.app.collect import plugin_line
 from agent.cli.main import add_config_argument, add_json_argument, load_settings
+from agent.errors import PermanentError
 
 EPILOG = """\
 example:
@@ -39,8 +40,13 @@ def execute(arguments: argparse.Namespace) -> int:
     if path is None:
         path = Path(load_settings(arguments).node.state_dir) / local_socket.SOCKET_NAME
     status = local_socket.read_status(path)
-    print(json.dumps(status, ensure_ascii=False, indent=2) if arguments.json else _text(status))
-    return 0 if all(platform["is_registered"] for platform in status["platforms"]) else 1
+    try:
+        print(json.dumps(status, ensure_ascii=False, indent=2) if arguments.json else _text(status))
+        return 0 if all(platform["is_registered"] for platform in status["platforms"]) else 1
+    except (KeyError, TypeError, ValueError) as error:
+        raise PermanentError(
+            f"what answers on {path} is no agent, or one of another version: {error!r}"
+        ) from error
 
 
 def _text(status: dict[str, Any]) -> str:
