@@ -6,6 +6,7 @@ The figures are taken here a second time, without the agent's collectors: from `
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Iterator, Mapping
@@ -50,7 +51,7 @@ def _comparisons(device: Mapping[str, Any], *, proc: Path) -> Iterator[Compariso
         agrees=isinstance(load, (int, float)) and 0 <= load <= 1,
     )
     memory = _meminfo(proc)
-    total, available = memory["MemTotal"], memory["MemAvailable"]
+    total, available = memory.get("MemTotal", math.nan), memory.get("MemAvailable", math.nan)
     yield _near("memory GiB", device.get("Memory"), total / GIB, drift=0)
     yield _near(
         "memory used GiB",
@@ -94,8 +95,11 @@ def _near(name: str, ours: object, theirs: float, *, drift: float) -> Comparison
 
 
 def _meminfo(proc: Path) -> dict[str, int]:
-    """Return /proc/meminfo in bytes."""
-    lines = (proc / "meminfo").read_text(encoding="ascii").splitlines()
+    """Return /proc/meminfo in bytes; {} where it cannot be read, with which nothing agrees."""
+    try:
+        lines = (proc / "meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return {}
     return {
         name: int(value.split()[0]) * 1024
         for name, _, value in (line.partition(":") for line in lines)
