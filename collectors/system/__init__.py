@@ -1,5 +1,6 @@
-"""Reads this node itself from the kernel: host, CPU, memory, file systems.
+"""Reads this node itself: host, CPU, memory, file systems.
 
-Everything comes from /proc and two system calls, so that reading costs next to nothing and the
-files can be handed in by a test. Each collector keeps parsing (pure) apart from reading.
+CPU and memory come through psutil; names and file systems from files and system calls of the
+kernel. Each collector keeps what it makes of the figures (pure) apart from reading them, and what
+it reads from can be handed in by a test.
 """

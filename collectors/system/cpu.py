@@ -1,8 +1,8 @@
-"""The load of all CPUs, from the counters in /proc/stat (proc_stat(5))."""
+"""The load of all CPUs, from the kernel's counters as psutil reads them (proc_stat(5))."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,6 +10,11 @@ from typing import ClassVar
 from agent.contracts import Collector
 from agent.errors import NotPresent, ReadingUnavailable
 from agent.model.readings import CpuReading
+
+_BUSY = ("user", "nice", "system", "irq", "softirq", "steal")
+
+# The counters move in ticks of 10 ms; what is far less is the rounding of sums of seconds.
+_ROUNDING_SECONDS = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,51 +24,70 @@ class CpuConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CpuTimes:
-    """Holds what the CPUs did since boot, in the kernel's ticks, and how many are online."""
+    """Holds what the CPUs did since boot and how many are online; None where nobody says."""
 
-    busy_ticks: int
-    idle_ticks: int
-    waiting_ticks: int
-    logical_cores: int
+    busy_seconds: float
+    idle_seconds: float
+    waiting_seconds: float
+    logical_cores: int | None
+
+
+def read_cpu() -> CpuTimes:
+    """Return the counters of now.
+
+    Raises whatever psutil does where /proc is missing or not in its usual form.
+    """
+    # Not before it is needed: a psutil that is imported while /proc is missing never recovers.
+    import psutil
+
+    return cpu_times(psutil.cpu_times()._asdict(), logical_cores=psutil.cpu_count(logical=True))
 
 
 class CpuCollector:
     """Reads the busy share of the interval since the call before.
 
     The counters are compared with each other and with no clock, so that a clock that is set
-    changes nothing.
+    changes nothing. `stat_file` is what psutil reads; only `probe` looks whether it is there.
     """
 
     name: ClassVar[str] = "cpu"
     config_type: ClassVar[type[CpuConfig]] = CpuConfig
 
-    def __init__(self, config: CpuConfig, *, proc: Path = Path("/proc")) -> None:
+    def __init__(
+        self,
+        config: CpuConfig,
+        *,
+        read: Callable[[], CpuTimes] = read_cpu,
+        stat_file: Path = Path("/proc/stat"),
+    ) -> None:
         del config
-        self._stat = proc / "stat"
+        self._read = read
+        self._stat_file = stat_file
         self._before: CpuTimes | None = None
 
     def probe(self) -> None:
-        """Return if the kernel's counters can be read.
+        """Return if the kernel offers its counters.
 
         Raises:
             NotPresent: /proc is not mounted.
         """
-        if not self._stat.exists():
-            raise NotPresent(f"{self._stat} does not exist", hint="mount /proc")
+        if not self._stat_file.exists():
+            raise NotPresent(f"{self._stat_file} does not exist", hint="mount /proc")
 
     def collect(self) -> Sequence[CpuReading]:
         """Return one reading; its utilisation is None in the first call.
 
         Raises:
-            ReadingUnavailable: /proc/stat cannot be read or is not in its documented form.
+            ReadingUnavailable: psutil cannot read the counters.
         """
         try:
-            text = self._stat.read_text(encoding="ascii", errors="replace")
-        except OSError as error:
+            now = self._read()
+        # psutil promises no error of its own here: these are what it meets in an odd /proc.
+        except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
             raise ReadingUnavailable(
-                f"{self._stat}: {error.strerror}", hint="mount /proc"
+                f"psutil cannot read the CPU counters: {error!r}",
+                hint="mount /proc, and look whether /proc/stat is in its usual form",
             ) from error
-        now = parse_stat(text)
         before, self._before = self._before, now
         ratio: float | None = None
         unknown = {}
@@ -71,12 +95,10 @@ class CpuCollector:
             ratio = utilization_ratio(before, now)
         except ReadingUnavailable as error:
             unknown["utilization_ratio"] = error.reason
-        if not now.logical_cores:
-            unknown["logical_cores"] = f"{self._stat} lists no CPU by itself"
+        if now.logical_cores is None:
+            unknown["logical_cores"] = "the system does not say how many CPUs are online"
         return [
-            CpuReading(
-                logical_cores=now.logical_cores or None, utilization_ratio=ratio, unknown=unknown
-            )
+            CpuReading(logical_cores=now.logical_cores, utilization_ratio=ratio, unknown=unknown)
         ]
 
     def close(self) -> None:
@@ -84,36 +106,18 @@ class CpuCollector:
         self._before = None
 
 
-def parse_stat(text: str) -> CpuTimes:
-    """Return the counters of /proc/stat.
+def cpu_times(seconds: Mapping[str, float], *, logical_cores: int | None) -> CpuTimes:
+    """Return psutil's counters, by its names, sorted into busy, idle and waiting.
 
-    Guest time is contained in user time (and guest_nice in nice), so it is not added again. Only
-    CPUs that are online have a line of their own.
+    Guest time is contained in user time (and guest_nice in nice), so it is not added again.
 
     Raises:
-        ReadingUnavailable: the text has no line `cpu` with at least four counters.
+        KeyError: a counter is missing that every supported kernel has.
     """
-    counters: list[int] | None = None
-    logical_cores = 0
-    for line in text.splitlines():
-        if not line.startswith("cpu"):
-            break  # the CPU lines come first; what follows can be long
-        label, *fields = line.split()
-        if label == "cpu":
-            try:
-                counters = [int(field) for field in fields[:8]]
-            except ValueError:
-                break
-        else:
-            logical_cores += 1
-    if counters is None or len(counters) < 4:
-        raise ReadingUnavailable("/proc/stat has no counters of all CPUs")
-    counters += [0] * (8 - len(counters))
-    user, nice, system, idle, waiting, interrupts, soft_interrupts, stolen = counters
     return CpuTimes(
-        busy_ticks=user + nice + system + interrupts + soft_interrupts + stolen,
-        idle_ticks=idle,
-        waiting_ticks=waiting,
+        busy_seconds=sum(seconds[name] for name in _BUSY),
+        idle_seconds=seconds["idle"],
+        waiting_seconds=seconds["iowait"],
         logical_cores=logical_cores,
     )
 
@@ -127,14 +131,15 @@ def utilization_ratio(before: CpuTimes | None, now: CpuTimes) -> float:
     """
     if before is None:
         raise ReadingUnavailable("needs two samples")
-    busy = now.busy_ticks - before.busy_ticks
-    idle = now.idle_ticks - before.idle_ticks
-    if busy < 0 or idle < 0:
+    busy = now.busy_seconds - before.busy_seconds
+    idle = now.idle_seconds - before.idle_seconds
+    if min(busy, idle) < -_ROUNDING_SECONDS:
         raise ReadingUnavailable("the kernel's CPU counters went back since the sample before")
+    busy, idle = max(0.0, busy), max(0.0, idle)
     # proc_stat(5) says of iowait alone that it may fall in normal life.
-    waiting = max(now.waiting_ticks - before.waiting_ticks, 0)
+    waiting = max(0.0, now.waiting_seconds - before.waiting_seconds)
     total = busy + idle + waiting
-    if total == 0:
+    if total < _ROUNDING_SECONDS:
         raise ReadingUnavailable("no CPU time passed since the sample before")
     return busy / total
 

@@ -1,4 +1,8 @@
-"""The file systems of this node and how full they are."""
+"""The file systems of this node and how full they are.
+
+psutil does not serve here: its disk_partitions gives no device number to tell a bind mount by, and
+in some versions asks every mount, as disk_usage does, and so waits for a dead one without end.
+"""
 
 from __future__ import annotations
 
