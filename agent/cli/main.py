@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 
 import agent
 from agent.app import loading
 from agent.config.settings import Settings
-from agent.errors import AgentError, ConfigError
+from agent.errors import AgentError, BadInput, ConfigError
 
 DEFAULT_CONFIG = Path("/etc/computility-agent/config.yaml")
 
@@ -43,6 +45,37 @@ exit status: 0 done, 1 failed, 2 bad input
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that does not know a character must not end the command.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            return _run(words)
+        finally:
+            # Now, while it can still be dealt with, and not at the end of the interpreter.
+            if sys.stdout is not None:  # `>&-`
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing is left to say it to.
+        _drop_output()
+        return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _drop_output()
+        return fail(f"the output cannot be written: {error.strerror}", status=1)
+
+
+def _drop_output() -> None:
+    """Let what is still unwritten go nowhere, or the interpreter complains of it at its end."""
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def _run(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="computility-agent",
         description="Registers compute with platforms, keeps it alive and reports what it has.",
@@ -68,16 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(words)
     try:
         return int(parsed.execute(parsed))
-    except ConfigError as error:
+    except (BadInput, ConfigError) as error:
         return fail(str(error), status=2)
     except AgentError as error:
         return fail(str(error), status=1)
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): nothing is left to say it to.
-        sys.stderr.close()
-        return 0
 
 
 def add_config_argument(parser: argparse.ArgumentParser) -> None:
@@ -108,8 +135,8 @@ def add_json_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
-def fail(message: str, *, status: int, stream: TextIO | None = None) -> int:
+def fail(message: str, *, status: int) -> int:
     """Print an error, a line for each of its lines, and return the exit status."""
     for line in message.splitlines():
-        print(f"computility-agent: {line}", file=stream or sys.stderr)
+        print(f"computility-agent: {line}", file=sys.stderr)
     return status
