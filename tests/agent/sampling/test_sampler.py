@@ -122,7 +122,9 @@ def test_the_second_sample_does_not_wait_for_a_long_interval(open_sampler, event
 
 def test_a_late_answer_is_shown_before_the_next_round(open_sampler, cards, eventually):
     cards.tell("hang at import")
-    sampler = open_sampler(settings(interval_seconds=3600.0), probe_seconds=0.8)
+    found = (*(each for each in FOUND if each.name != "memory"), HANGING)
+    # Later than the second round, and while another plugin is still out.
+    sampler = open_sampler(settings(interval_seconds=3600.0), found=found, probe_seconds=2.0)
     eventually(lambda: state_of(sampler, "fake") is PluginState.STALLED)
 
 
@@ -160,6 +162,24 @@ def test_values_expire_even_if_nobody_makes_a_view_any_more(open_sampler, moving
     assert (view.cpu, view.memory, view.disks) == (None, None, None)
     assert view.accelerators[0].reading.power_watts is None
     assert not sampler.is_alive(within_seconds=1e6)
+
+
+def test_a_value_that_was_old_when_its_view_was_made_expires_before_the_view(
+    open_sampler, cards, moving_clock, eventually
+):
+    sampler = open_sampler(settings(interval_seconds=20.0), read_seconds=600.0)
+    eventually(lambda: len(sampler.latest().accelerators) == 2)
+    cards.tell("hang")
+    eventually((cards.folder / "tool").exists)
+    moving_clock.ahead_seconds += 40.0
+    before = sampler.latest().taken_monotonic_seconds
+    sampler.reload(settings(interval_seconds=20.0))
+    eventually(lambda: sampler.latest().taken_monotonic_seconds > before)
+    assert sampler.latest().accelerators[0].reading.power_watts == 12.5
+    moving_clock.ahead_seconds += 25.0
+    view = sampler.latest()
+    assert view.accelerators[0].reading.power_watts is None
+    assert view.memory.used_bytes == 10
 
 
 def test_a_loop_that_is_late_is_not_alive(open_sampler, moving_clock):
