@@ -15,7 +15,7 @@ from agent.model.readings import CpuReading, DiskReading, HostReading, MemoryRea
 READINGS = (HostReading, CpuReading, MemoryReading, DiskReading)
 
 # None here says that a card is no slice of another: nothing is unknown.
-OPTIONAL = {"parent_uuid"}
+OPTIONAL = {"parent_uuid", "board_name", "card", "chips_on_card"}
 
 
 def found(group: str) -> list[EntryPoint]:

@@ -36,7 +36,10 @@ identities = st.builds(Identity, uuid=texts, name=texts, bus_id=texts, memory_to
 
 def assert_reasons(entry, *, optional=()):
     values = dataclasses.asdict(entry)
-    unknown = {name for name, value in values.items() if value is None} - set(optional)
+    unknown = {name for name, value in values.items() if value is None} - {
+        *("board_name", "card", "chips_on_card"),
+        *optional,
+    }
     if values.get("health") is Health.UNKNOWN:
         unknown.add("health")
     assert set(entry.unknown) == unknown
