@@ -8,7 +8,7 @@ configuration. More ability is another small contract, never a method that raise
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from agent.model.accelerator import Accelerator, AcceleratorReading, ContainerGrant
@@ -85,4 +85,32 @@ class GrantsToContainers(Protocol):
     """Is the ability to hand accelerators to a container."""
 
     def grant(self, uuids: Sequence[str]) -> ContainerGrant:
-        """Return what a container needs to use these chips; [] gives an empty grant."""
+        """Return what a container needs to use these chips; [] gives an empty grant.
+
+        Raises:
+            ReadingUnavailable: a chip of these is not there, or what it needs cannot be told.
+        """
+
+
+@runtime_checkable
+class Records(Protocol):
+    """Is the ability to write down the vendor's raw answers for a bug report."""
+
+    def record(self) -> Mapping[str, str]:
+        """Return raw answers as texts by file name, nothing redacted; one pass over everything.
+
+        Raises:
+            ReadingUnavailable: neither tool nor library answered.
+        """
+
+
+class Replays(Protocol):
+    """Is the ability to read such a recording in place of the machine."""
+
+    @classmethod
+    def replay(cls, config: Any, files: Mapping[str, str]) -> AcceleratorPlugin:
+        """Return a plugin that reads these files and touches nothing of this machine.
+
+        Raises:
+            PermanentError: the files are no recording of this plugin.
+        """

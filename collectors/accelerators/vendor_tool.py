@@ -1,0 +1,253 @@
+"""Runs a vendor's command-line tool, or plays back what it once printed.
+
+Tools hang when a driver hangs, write colours and GBK, and answer in the operator's language. All
+of that ends here: a plugin gets text, or an error with what to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from agent.errors import NotPresent, ReadingUnavailable
+
+MAX_OUTPUT_BYTES = 4 * 1024 * 1024
+_REAP_SECONDS = 1.0
+# Colours and cursor movements (ECMA-48), and the titles that some tools set.
+_CONTROL_SEQUENCES = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolAnswer:
+    """Is what a tool printed, standard output and standard error together, and how it ended."""
+
+    text: str
+    exit_status: int
+
+
+class Tool(Protocol):
+    """Answers commands; the words are those after the program's name."""
+
+    @property
+    def program(self) -> str:
+        """Return the name of the program."""
+
+    def find(self) -> None:
+        """Return if the tool is on this machine; runs nothing.
+
+        Raises:
+            NotPresent: it is not.
+        """
+
+    def run(self, *words: str) -> ToolAnswer:
+        """Return what the tool answers; a status other than 0 is an answer too.
+
+        Raises:
+            ReadingUnavailable: it could not be started, passed its deadline or printed too much.
+        """
+
+
+class LiveTool:
+    """Runs the program of this machine; one thread at a time.
+
+    `program` is a name that PATH finds or a path. A run that passes `deadline_seconds` is killed
+    with its whole process group. One that cannot be killed, because it hangs in the kernel, is left
+    alone, and nothing is started beside it until it has gone.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        *,
+        deadline_seconds: float = 10.0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._program = program
+        self._deadline_seconds = deadline_seconds
+        self._environment = os.environ if environment is None else environment
+        self._stuck: subprocess.Popen[bytes] | None = None
+
+    @property
+    def program(self) -> str:
+        """Return the name of the program."""
+        return Path(self._program).name
+
+    def find(self) -> None:
+        """Return if the program is on this machine; runs nothing.
+
+        Raises:
+            NotPresent: it is not.
+        """
+        if shutil.which(self._program, path=self._environment.get("PATH")) is None:
+            raise NotPresent(f"{self._program} is not on this machine")
+
+    def run(self, *words: str) -> ToolAnswer:
+        """Return what the tool answers; a status other than 0 is an answer too.
+
+        Raises:
+            ReadingUnavailable: it could not be started, passed its deadline or printed too much.
+        """
+        shown = " ".join((self.program, *words))
+        if self._stuck is not None:
+            if self._stuck.poll() is None:
+                raise ReadingUnavailable(
+                    f"an earlier {self.program} (process {self._stuck.pid}) hangs in the kernel",
+                    hint="the driver is stuck: look at dmesg; often only a reboot helps",
+                )
+            self._stuck = None
+        environment = {**self._environment, "LC_ALL": "C", "LANG": "C", "LANGUAGE": ""}
+        environment.pop("COLUMNS", None)
+        try:
+            process = subprocess.Popen(  # noqa: S603 - the operator's own program
+                [self._program, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env={**environment, "NO_COLOR": "1", "TERM": "dumb"},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ReadingUnavailable(
+                f"{shown} could not be started: {error.strerror or error}"
+            ) from error
+        output = _Output(process)
+        in_time = output.wait(self._deadline_seconds)
+        self._end(process)
+        output.close()
+        if not in_time:
+            raise ReadingUnavailable(
+                f"{shown} did not answer within {self._deadline_seconds:g} s",
+                hint="run it by hand: if it hangs there too, the driver is stuck",
+            )
+        if output.is_too_long:
+            raise ReadingUnavailable(f"{shown} printed more than {MAX_OUTPUT_BYTES} bytes")
+        return ToolAnswer(text=decode(output.content), exit_status=process.returncode or 0)
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill whatever of the process group is left, and reap the program."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        try:
+            process.wait(_REAP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._stuck = process
+
+
+class _Output:
+    """Reads a program's output in a thread of its own: a read cannot be given a deadline."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._content = bytearray()
+        self._ended = threading.Event()
+        self.is_too_long = False
+        self._thread = threading.Thread(target=self._read, name="tool-output", daemon=True)
+        self._thread.start()
+
+    @property
+    def content(self) -> bytes:
+        """Return what was read."""
+        return bytes(self._content)
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether the program closed its output, or printed too much, in this time."""
+        if not self._ended.wait(seconds):
+            return False
+        if not self.is_too_long:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_REAP_SECONDS)
+        return True
+
+    def close(self) -> None:
+        """Let the pipe go, once nothing reads it any more."""
+        self._thread.join(_REAP_SECONDS)
+        if not self._thread.is_alive() and self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 - it was asked for
+        descriptor = self._process.stdout.fileno()
+        while chunk := os.read(descriptor, 65536):
+            self._content += chunk
+            if len(self._content) > MAX_OUTPUT_BYTES:
+                self.is_too_long = True
+                break
+        self._ended.set()
+
+
+class RecordedTool:
+    """Plays back what a tool once printed; a command that was not recorded has no answer."""
+
+    def __init__(self, program: str, answers: Mapping[tuple[str, ...], ToolAnswer]) -> None:
+        self.program = program
+        self._answers = answers
+
+    def find(self) -> None:
+        """Return if anything of this tool was recorded.
+
+        Raises:
+            NotPresent: nothing was.
+        """
+        if not self._answers:
+            raise NotPresent(f"{self.program} is not in the recording")
+
+    def run(self, *words: str) -> ToolAnswer:
+        """Return the recorded answer.
+
+        Raises:
+            ReadingUnavailable: this command was not recorded.
+        """
+        try:
+            return self._answers[words]
+        except KeyError as error:
+            shown = " ".join((self.program, *words))
+            raise ReadingUnavailable(f"{shown} is not in the recording") from error
+
+
+class RecordingTool:
+    """Passes commands on to a tool and keeps what it answered."""
+
+    def __init__(self, tool: Tool) -> None:
+        self._tool = tool
+        self.answers: dict[tuple[str, ...], ToolAnswer] = {}
+
+    @property
+    def program(self) -> str:
+        """Return the name of the program."""
+        return self._tool.program
+
+    def find(self) -> None:
+        """Return if the tool is on this machine; raises NotPresent if not."""
+        self._tool.find()
+
+    def run(self, *words: str) -> ToolAnswer:
+        """Return what the tool answers, and keep it; raises ReadingUnavailable as the tool does."""
+        answer = self._tool.run(*words)
+        self.answers[words] = answer
+        return answer
+
+
+def decode(output: bytes) -> str:
+    """Return a tool's bytes as text: UTF-8 or GBK, without colours and carriage returns."""
+    try:
+        text = output.decode("utf-8")
+    except UnicodeDecodeError:
+        text = output.decode("gb18030", errors="replace")
+    text = _CONTROL_SEQUENCES.sub("", text)
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
+
+
+_live_conforms: type[Tool] = LiveTool
+_recorded_conforms: type[Tool] = RecordedTool
+_recording_conforms: type[Tool] = RecordingTool
