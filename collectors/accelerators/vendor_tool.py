@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -122,35 +122,34 @@ class LiveTool:
                 f"{shown} could not be started: {error.strerror or error}"
             ) from error
         output = _Output(process)
-        in_time = output.wait(self._deadline_seconds)
-        self._end(process)
+        in_time = True
+        try:
+            process.wait(self._deadline_seconds)
+        except subprocess.TimeoutExpired:
+            in_time = False
+        # What the tool left running would keep the pipe open for ever.
+        _kill_group(process)
+        try:
+            process.wait(_REAP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._stuck = process
         output.close()
+        if output.is_too_long:
+            raise ReadingUnavailable(f"{shown} printed more than {MAX_OUTPUT_BYTES} bytes")
         if not in_time:
             raise ReadingUnavailable(
                 f"{shown} did not answer within {self._deadline_seconds:g} s",
                 hint="run it by hand: if it hangs there too, the driver is stuck",
             )
-        if output.is_too_long:
-            raise ReadingUnavailable(f"{shown} printed more than {MAX_OUTPUT_BYTES} bytes")
-        return ToolAnswer(text=decode(output.content), exit_status=process.returncode or 0)
-
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        """Kill whatever of the process group is left, and reap the program."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        try:
-            process.wait(_REAP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._stuck = process
+        return ToolAnswer(text=decode(output.content), exit_status=process.returncode)
 
 
 class _Output:
-    """Reads a program's output in a thread of its own: a read cannot be given a deadline."""
+    """Reads a program's output in a thread of its own: a full pipe would stop the program."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._content = bytearray()
-        self._ended = threading.Event()
         self.is_too_long = False
         self._thread = threading.Thread(target=self._read, name="tool-output", daemon=True)
         self._thread.start()
@@ -160,17 +159,8 @@ class _Output:
         """Return what was read."""
         return bytes(self._content)
 
-    def wait(self, seconds: float) -> bool:
-        """Return whether the program closed its output, or printed too much, in this time."""
-        if not self._ended.wait(seconds):
-            return False
-        if not self.is_too_long:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_REAP_SECONDS)
-        return True
-
     def close(self) -> None:
-        """Let the pipe go, once nothing reads it any more."""
+        """Take what is left in the pipe, and let it go once nothing reads it any more."""
         self._thread.join(_REAP_SECONDS)
         if not self._thread.is_alive() and self._process.stdout is not None:
             self._process.stdout.close()
@@ -182,8 +172,13 @@ class _Output:
             self._content += chunk
             if len(self._content) > MAX_OUTPUT_BYTES:
                 self.is_too_long = True
-                break
-        self._ended.set()
+                _kill_group(self._process)
+                return
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class RecordedTool:
