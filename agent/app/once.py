@@ -50,11 +50,13 @@ def broken_plugins(settings: Settings) -> tuple[PluginStatus, ...]:
 
 def own_address(settings: Settings) -> str | None:
     """Return the address that the first platform is, or would be, told; None if there is none."""
-    if settings.node.address != "auto":
-        return settings.node.address
-    if not settings.acsmp:
+    first = settings.acsmp[0] if settings.acsmp else None
+    address = (first and first.address) or settings.node.address
+    if address != "auto":
+        return address
+    if first is None:
         return None
-    client = HttpClient(base_url=settings.acsmp[0].url, user_agent=platforms.USER_AGENT)
+    client = HttpClient(base_url=first.url, user_agent=platforms.USER_AGENT)
     try:
         return client.local_address(deadline_seconds=ADDRESS_SECONDS)
     except TransientError:
