@@ -114,7 +114,7 @@ def add_config_argument(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=DEFAULT_CONFIG,
         metavar="FILE",
-        help=f"the configuration (default: {DEFAULT_CONFIG})",
+        help=f"default: {DEFAULT_CONFIG}",  # the longest path that 80 columns do not break
     )
 
 
