@@ -1,0 +1,81 @@
+"""The command `check-config`."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("without_cards")
+
+NODE = 'node: {code: "11010800005020000001", type: AI_BOX}\n'
+
+
+def test_a_good_file_is_called_good(operator):
+    path = operator.configure({})
+    asked = operator("check-config", "--config", path)
+    assert (asked.status, asked.out, asked.err) == (0, f"{path}: good\n", "")
+
+
+def test_the_example_is_good_once_its_files_are_there(operator, pytestconfig):
+    text = (pytestconfig.rootpath / "config.example.yaml").read_text(encoding="utf-8")
+    text = text.replace("/etc/computility-agent/device-api.password", "password")
+    text = text.replace("/etc/computility-agent/city.sm2.pem", "city.pem")
+    assert operator("check-config", "--config", operator.write(text)).status == 0
+
+
+def test_a_warning_does_not_change_the_status(operator):
+    path = operator.configure({"url": "http://acsmp.example"})
+    asked = operator("check-config", "--config", path)
+    assert (asked.status, asked.out) == (0, f"{path}: good\n")
+    assert asked.err.startswith(f"warning: {path}:14:")
+    assert "acsmp[0].url: http:// shows" in asked.err
+    assert asked.complaints == []
+
+
+def test_every_problem_is_said_at_once_in_the_order_of_the_file(operator):
+    path = operator.write(
+        "node: {code: 12, type: BOX}\n"
+        "device_api: {password: hunter-2, listen: nowhere}\n"
+        "acsmp:\n"
+        "  - {name: a b, url: 'ftp://x', sm2_public_key_file: missing.pem}\n"
+        "accelerators:\n"
+        "  nvidja: {}\n"
+        "log: {level: loud}\n"
+    )
+    asked = operator("check-config", "--config", path)
+    assert (asked.status, asked.out) == (2, "")
+    head = f"computility-agent: {path}:"
+    places = [line.removeprefix(head).split(": ")[:2] for line in asked.err.splitlines()]
+    assert places == [
+        ["1:14", "node.code"],
+        ["1:24", "node.type"],
+        ["2:24", "device_api.password"],
+        ["2:42", "device_api.listen"],
+        ["4:12", "acsmp[0].name"],
+        ["4:22", "acsmp[0].url"],
+        ["4:54", "acsmp[0].sm2_public_key_file"],
+        ["6:3", "accelerators.nvidja"],
+        ["7:14", "log.level"],
+    ]
+    assert "hunter-2" not in asked.err
+    assert 'did you mean "nvidia"' in asked.err
+
+
+def test_a_plugins_own_section_is_checked_by_the_plugin(operator):
+    path = operator.write(NODE + "accelerators:\n  nvidia:\n    librari: x\n")
+    asked = operator("check-config", "--config", path)
+    assert (asked.status, asked.out) == (2, "")
+    assert asked.err.startswith(f"computility-agent: plugin nvidia: {path}:4:")
+    assert asked.err.endswith(
+        ': accelerators.nvidia.librari: unknown setting; did you mean "library"?\n'
+    )
+    assert len(asked.err.splitlines()) == 1
+
+
+def test_the_section_of_a_plugin_that_is_off_is_left_alone(operator):
+    path = operator.write(NODE + "accelerators:\n  nvidia: {enabled: false, librari: x}\n")
+    assert operator("check-config", "--config", path).status == 0
+
+
+def test_an_absent_card_is_no_fault_of_the_configuration(operator):
+    path = operator.write(NODE + "accelerators:\n  nvidia: {enabled: true}\n")
+    assert operator("check-config", "--config", path).status == 0
