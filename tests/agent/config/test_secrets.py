@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.config.load import Loaded
+from agent.config.load import Loaded, load
+from agent.errors import ConfigError
 
 Load = Callable[..., Loaded]
 Problems = Callable[..., list[str]]
@@ -139,9 +142,35 @@ def test_a_secret_that_everybody_may_read_is_a_warning(load_here: Load, folder: 
     ]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
-def test_a_secret_that_we_may_not_read_is_a_problem(problems_of: Problems, folder: Path) -> None:
-    (folder / "password").chmod(0)
-    assert problems_of(NODE + "device_api:\n  password_file: password\n") == [
-        "config.yaml:3:18: device_api.password_file: password may not be read by this user"
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """Return a folder that every user may enter, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_a_secret_that_we_may_not_read_is_a_problem(public_folder: Path) -> None:
+    config = public_folder / "config.yaml"
+    config.write_text(NODE + "device_api:\n  password_file: password\n")
+    (public_folder / "password").write_text("secret")
+    load(config, environment={})  # everything is imported before the user changes
+    (public_folder / "password").chmod(0)
+    with as_nobody(), pytest.raises(ConfigError) as caught:
+        load(config, environment={})
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"{config}:3:18: device_api.password_file: password may not be read by this user"
     ]
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Give up root's right to read everything, for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
