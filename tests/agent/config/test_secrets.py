@@ -159,7 +159,8 @@ def test_a_secret_that_we_may_not_read_is_a_problem(public_folder: Path) -> None
     with as_nobody(), pytest.raises(ConfigError) as caught:
         load(config, environment={})
     assert [str(problem) for problem in caught.value.problems] == [
-        f"{config}:3:18: device_api.password_file: password may not be read by this user"
+        f"{config}:3:18: device_api.password_file: {public_folder}/password may not be read "
+        "by this user"
     ]
 
 
