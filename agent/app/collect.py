@@ -13,8 +13,9 @@ from typing import Any
 from agent.config.settings import NodeSettings
 from agent.model.accelerator import Accelerator
 from agent.model.view import AcceleratorView, AgentView
+from agent.protocols.acsmp.identifiers import Identification
 
-IdentifyAccelerator = Callable[[Accelerator], str | None]
+IdentifyAccelerator = Callable[[Accelerator], Identification]
 
 
 def document(
@@ -71,16 +72,16 @@ def document(
 def _accelerator(each: AcceleratorView, *, identify: IdentifyAccelerator) -> dict[str, Any]:
     card, reading = each.accelerator, each.reading
     unknown = {**card.unknown, **reading.unknown}
-    identifier = identify(card)
-    if identifier is None:
-        unknown.setdefault("standard_identifier", "the product is not known")
+    identification = identify(card)
+    if identification.unknown_because is not None:
+        unknown["standard_identifier"] = identification.unknown_because
     return {
         "vendor": card.vendor,
         "kind": card.kind.value,
         "index": card.index,
         "uuid": card.uuid,
         "product_name": card.product_name,
-        "standard_identifier": identifier,
+        "standard_identifier": identification.identifier,
         "memory_total_bytes": card.memory_total_bytes,
         "memory_used_bytes": reading.memory_used_bytes,
         "utilization_ratio": reading.utilization_ratio,

@@ -19,8 +19,8 @@ from prometheus_client.metrics_core import (
 )
 
 import agent
-from agent.app.collect import IdentifyAccelerator
 from agent.model.view import AcceleratorView, AgentView
+from agent.protocols.acsmp.device_info import IdentifyAccelerator
 from agent.protocols.acsmp.status import SessionStatus
 
 if TYPE_CHECKING:

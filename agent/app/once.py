@@ -31,7 +31,7 @@ def take(settings: Settings) -> dict[str, Any]:
         view,
         node=settings.node,
         address=own_address(settings),
-        identify=AcceleratorIdentifiers().standard_identifier,
+        identify=AcceleratorIdentifiers().identify,
     )
 
 

@@ -1,14 +1,15 @@
 """Names accelerators as T/BAX 0006.5 annex H does; the names themselves are data (xpu_types.json).
 
 The tables end before the market does. A card that they do not list is named by their own pattern,
-BRAND-MODEL, so that a platform sees which card it is and not nothing.
+BRAND-MODEL, so that a platform sees which card it is and not nothing. A card that may be one of
+several listed ones is given no name: a guess would be taken for knowledge.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,39 @@ _EXTENSION_MAXIMUM = 64
 # Names come from a handful of cards; the bound is for a plugin that makes them up.
 _REMEMBERED_MAXIMUM = 256
 
+_Key = tuple[str, str | None, str | None, int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identification:
+    """Is the identifier of an accelerator (`XpuType`), or why it has none.
+
+    Exactly one of the two is None. `is_listed` says that tables H.1 or H.2 have the identifier.
+    """
+
+    identifier: str | None
+    unknown_because: str | None = None
+    is_listed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    """Is one way from a product's name to an identifier, to a brand, or to an open question.
+
+    `name` has to fit the whole name, of the board or of the chip; `chips_on_card` None fits any.
+    """
+
+    name: re.Pattern[str]
+    chips_on_card: int | None
+    identifier: str | None
+    brand: str | None
+    open: str | None
+
+    def fits(self, name: str, *, chips_on_card: int | None) -> re.Match[str] | None:
+        if self.chips_on_card is not None and self.chips_on_card != chips_on_card:
+            return None
+        return self.name.fullmatch(name)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Vendor:
@@ -33,7 +67,7 @@ class _Vendor:
     brand: str
     slice: re.Pattern[str] | None
     prefixes: Sequence[str]
-    aliases: Sequence[tuple[re.Pattern[str], str]]
+    rules: Sequence[_Rule]
 
 
 class AcceleratorIdentifiers:
@@ -46,46 +80,89 @@ class AcceleratorIdentifiers:
         data = msgspec.json.decode(_DATA_FILE.read_bytes())
         self._listed = frozenset(row[3] for table in ("cards", "chips") for row in data[table])
         self._vendors = {name: _vendor(each) for name, each in data["vendors"].items()}
-        self._found: dict[tuple[str, str], str] = {}
+        self._found: dict[_Key, Identification] = {}
 
     def standard_identifier(self, accelerator: Accelerator) -> str | None:
-        """Return the identifier of tables H.1 and H.2, or BRAND-MODEL; None if nothing is known.
+        """Return the identifier of tables H.1 and H.2, or BRAND-MODEL; None if it stays open."""
+        return self.identify(accelerator).identifier
+
+    def identify(self, accelerator: Accelerator) -> Identification:
+        """Return the identifier with its standing, or why there is none.
 
         The name of the board counts before that of the chip.
         """
-        vendor = accelerator.vendor
-        product_name = accelerator.board_name or accelerator.product_name
-        if product_name is None or not product_name.strip():
-            return None
-        key = (vendor, product_name)
+        names = tuple(_names(accelerator))
+        if not names:
+            reason = accelerator.unknown.get("product_name", "the product is not known")
+            return Identification(identifier=None, unknown_because=reason)
+        key = (
+            accelerator.vendor,
+            accelerator.board_name,
+            accelerator.product_name,
+            accelerator.chips_on_card,
+        )
         found = self._found.get(key)
         if found is None:
-            found, is_listed = self._find(vendor, product_name.strip())
+            found = self._find(
+                accelerator.vendor, names=names, chips_on_card=accelerator.chips_on_card
+            )
             if len(self._found) < _REMEMBERED_MAXIMUM:
                 self._found[key] = found
-                if not is_listed:
-                    logger.info(
-                        "accelerator is not in tables H.1 and H.2 vendor=%s product=%r sent_as=%s",
-                        vendor,
-                        product_name,
-                        found,
-                    )
+                _log(found, vendor=accelerator.vendor, product_name=names[0])
         return found
 
-    def _find(self, vendor: str, product_name: str) -> tuple[str, bool]:
-        if product_name in self._listed:
-            return product_name, True
+    def _find(
+        self, vendor: str, *, names: Sequence[str], chips_on_card: int | None
+    ) -> Identification:
+        for name in names:
+            if name in self._listed:
+                return Identification(identifier=name, is_listed=True)
         rules = self._vendors.get(vendor)
         if rules is None:
-            return _extension(vendor.upper(), product_name), False
-        name = product_name if rules.slice is None else rules.slice.sub("", product_name)
-        for pattern, identifier in rules.aliases:
-            if pattern.fullmatch(name):
-                return identifier, True
+            return self._named(_extension(vendor.upper(), names[0]))
+        if rules.slice is not None:
+            names = [rules.slice.sub("", name) for name in names]
+        for rule in rules.rules:
+            for name in names:
+                match = rule.fits(name, chips_on_card=chips_on_card)
+                if match is None:
+                    continue
+                if rule.open is not None:
+                    return Identification(identifier=None, unknown_because=rule.open)
+                if rule.identifier is not None:
+                    return self._named(rule.identifier)
+                return self._named(_extension(rule.brand or rules.brand, match["model"]))
         model = next(
-            (name.removeprefix(each) for each in rules.prefixes if name.startswith(each)), name
+            (names[0].removeprefix(each) for each in rules.prefixes if names[0].startswith(each)),
+            names[0],
         )
-        return _extension(rules.brand, model), False
+        return self._named(_extension(rules.brand, model))
+
+    def _named(self, identifier: str) -> Identification:
+        return Identification(identifier=identifier, is_listed=identifier in self._listed)
+
+
+def _names(accelerator: Accelerator) -> Iterator[str]:
+    for name in (accelerator.board_name, accelerator.product_name):
+        if name is not None and name.strip():
+            yield name.strip()
+
+
+def _log(found: Identification, *, vendor: str, product_name: str) -> None:
+    if found.identifier is None:
+        logger.info(
+            "accelerator stays without an identifier vendor=%s product=%r because=%r",
+            vendor,
+            product_name,
+            found.unknown_because,
+        )
+    elif not found.is_listed:
+        logger.info(
+            "accelerator is not in tables H.1 and H.2 vendor=%s product=%r sent_as=%s",
+            vendor,
+            product_name,
+            found.identifier,
+        )
 
 
 def _vendor(data: Mapping[str, Any]) -> _Vendor:
@@ -93,11 +170,21 @@ def _vendor(data: Mapping[str, Any]) -> _Vendor:
     return _Vendor(
         brand=data["brand"],
         slice=None if slice_suffix is None else re.compile(rf"{slice_suffix}\Z"),
-        prefixes=tuple(data["prefixes"]),
-        aliases=tuple((re.compile(pattern), found) for pattern, found in data["aliases"]),
+        prefixes=tuple(data.get("prefixes", ())),
+        rules=tuple(_rule(each) for each in data["rules"]),
+    )
+
+
+def _rule(data: Mapping[str, Any]) -> _Rule:
+    return _Rule(
+        name=re.compile(data["name"]),
+        chips_on_card=data.get("chips_on_card"),
+        identifier=data.get("identifier"),
+        brand=data.get("brand"),
+        open=data.get("open"),
     )
 
 
 def _extension(brand: str, model: str) -> str:
-    name = _NOT_IN_A_NAME.sub("-", model).strip("-")
+    name = re.sub(r"-?/-?", "/", _NOT_IN_A_NAME.sub("-", model)).strip("-")
     return f"{brand}-{name}"[:_EXTENSION_MAXIMUM].rstrip("-") if name else brand

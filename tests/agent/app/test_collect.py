@@ -6,16 +6,16 @@ import pytest
 
 from agent.app import collect
 from agent.config.settings import NodeSettings
+from agent.protocols.acsmp.identifiers import Identification
 
 NODE = NodeSettings(code="11010800005020000001", type="AI_BOX")
 
 
 def identify(card):
-    name = card.product_name
-    return None if name is None else f"{card.vendor.upper()}-{name.split()[-1]}"
+    return Identification(identifier=f"{card.vendor.upper()}-{card.product_name.split()[-1]}")
 
 
-def make(view):
+def make(view, *, identify=identify):
     return collect.document(view, node=NODE, address="192.0.2.7", identify=identify)
 
 
@@ -84,6 +84,13 @@ def test_nothing_is_left_out_where_nothing_is_known(full_view, unknown_view):
     assert card["unknown"]["memory_used_bytes"] == "last sampled 60 s ago"
     assert card["health"] == "unknown"
     assert unknown["cpu"] == {"logical_cores": None, "utilization_ratio": None}
+
+
+def test_a_card_without_an_identifier_says_why(full_view):
+    open_card = Identification(identifier=None, unknown_because="one of two cards")
+    card = make(full_view, identify=lambda _: open_card)["accelerators"][0]
+    assert card["standard_identifier"] is None
+    assert card["unknown"]["standard_identifier"] == "one of two cards"
 
 
 def test_the_table_says_unknown_and_never_zero(unknown_view):
