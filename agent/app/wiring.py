@@ -69,8 +69,22 @@ class Wiring:
         return None
 
     def session_statuses(self) -> tuple[SessionStatus, ...]:
-        """Return how each platform's session stands."""
-        return tuple(session.status() for session in self.sessions)
+        """Return how each platform's session stands, also of those that are still to be started."""
+        running = {status.name: status for status in (each.status() for each in self.sessions)}
+        settings = self.settings
+        if settings is None:
+            return tuple(running.values())
+        # Left out, a platform that nobody has spoken to yet would pass for a good one.
+        for platform in settings.acsmp:
+            running.setdefault(
+                platform.name,
+                SessionStatus(
+                    name=platform.name,
+                    url=platform.url,
+                    computility_code=platform.code or settings.node.code,
+                ),
+            )
+        return tuple(running.values())
 
     def stale_loops(self) -> tuple[str, ...]:
         """Return the names of the loops that have stopped working; empty while all is well."""
