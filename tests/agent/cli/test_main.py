@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -152,10 +153,9 @@ def test_a_reader_who_goes_away_is_no_fault(operator, words):
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("words", [["print-config"]], ids=" ".join)
-def test_a_full_disk_is_said_in_words(operator, words):
-    with open("/dev/full", "wb") as full:
-        ended = start(*words, "--config", str(operator.write(NODE)), stdout=full)
+def test_a_full_disk_is_said_in_words(operator):
+    with Path("/dev/full").open("wb") as full:
+        ended = start("print-config", "--config", str(operator.write(NODE)), stdout=full)
     assert ended.returncode == 1
     assert ended.stderr == (
         "computility-agent: the output cannot be written: No space left on device\n"
