@@ -23,7 +23,8 @@ from agent.sampling.status import StatusKeeper
 from agent.sampling.worker import Worker
 
 PROBE_SECONDS = 10.0
-READ_SECONDS = 5.0
+# Longer than a vendor's tool gets (10 s): a plugin that has ended its tool can still say so.
+READ_SECONDS = 15.0
 _CLOSE_SECONDS = 1.0
 
 # A driver that was loaded anew is seen only by a new process.

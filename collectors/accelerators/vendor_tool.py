@@ -12,16 +12,21 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from agent.errors import NotPresent, ReadingUnavailable
 
 MAX_OUTPUT_BYTES = 4 * 1024 * 1024
 _REAP_SECONDS = 1.0
+# Python 3.10 has no argument for it.
+_OWN_GROUP: dict[str, Any] = (
+    {"process_group": 0} if sys.version_info >= (3, 11) else {"preexec_fn": os.setpgrp}
+)
 # Colours and cursor movements (ECMA-48), and the titles that some tools set.
 _CONTROL_SEQUENCES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])"
@@ -62,8 +67,9 @@ class LiveTool:
     """Runs the program of this machine; one thread at a time.
 
     `program` is a name that PATH finds or a path. A run that passes `deadline_seconds` is killed
-    with its whole process group. One that cannot be killed, because it hangs in the kernel, is left
-    alone, and nothing is started beside it until it has gone.
+    with its whole process group; it stays in this process's session, so that whoever ends that
+    ends the tool with it. One that cannot be killed, because it hangs in the kernel, is left alone,
+    and nothing is started beside it until it has gone.
     """
 
     def __init__(
@@ -115,7 +121,7 @@ class LiveTool:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 env={**environment, "NO_COLOR": "1", "TERM": "dumb"},
-                start_new_session=True,
+                **_OWN_GROUP,
             )
         except OSError as error:
             raise ReadingUnavailable(
