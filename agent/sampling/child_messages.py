@@ -28,8 +28,11 @@ NOT_PRESENT = "not_present"
 BROKEN = "broken"
 CARDS = "cards"
 UNAVAILABLE = "unavailable"
+GRANT = "grant"
 
 OP_READ = "read"
+OP_GRANT = "grant"
+OP_RECORD = "record"
 OP_CLOSE = "close"
 
 _MAX_COUNT = (1 << 63) - 1

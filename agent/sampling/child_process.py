@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from agent.errors import AgentError, ReadingUnavailable
 from agent.sampling import child_messages
+from agent.sampling.sessions import kill_session
 
 _KEPT_STDERR_LINES = 5
 _READ_BYTES = 1 << 16
@@ -98,7 +99,15 @@ class ChildProcess:
             ReadingUnavailable: the answer makes no sense.
         """
         deadline = time.monotonic() + timeout_seconds
+        self.send(message, deadline=deadline)
+        return self.receive(deadline=deadline)
+
+    def send(self, message: Mapping[str, Any], *, deadline: float) -> None:
+        """Send one message by the moment `deadline` of the monotonic clock; raises as above."""
         self._send(child_messages.encode_line(message), deadline=deadline)
+
+    def receive(self, *, deadline: float) -> dict[str, Any]:
+        """Return the next message, which comes by the moment `deadline`; raises as above."""
         return child_messages.decode_line(self._receive_line(deadline=deadline))
 
     def complaint(self) -> str | None:
@@ -131,8 +140,7 @@ class ChildProcess:
     def _kill_group(self) -> None:
         # Until the leader is waited for, its id, and with it the group's, belongs to nobody else.
         if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            kill_session(self._process.pid)
 
     def _send(self, line: bytes, *, deadline: float) -> None:
         while line:

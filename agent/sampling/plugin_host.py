@@ -1,11 +1,12 @@
 """Runs one accelerator plugin, in a child process: `python -I -m agent.sampling.plugin_host NAME`.
 
 The first line on standard input says which plugin (`child_messages` has the words), each later one
-asks for a reading. Answers leave through what was standard output when the process began; from
-then on file descriptor 1 is standard error, because vendors' libraries print. The process is
-imported for one vendor's sake, so this file imports as little as it can.
+asks for a reading, a recording or a container grant. Answers leave through what was standard
+output when the process began; from then on file descriptor 1 is standard error, because vendors'
+libraries print. The process is imported for one vendor's sake, so this file imports as little as
+it can.
 
-It never outlives its parent: at the end of standard input it kills its own process group, vendor
+It never outlives its parent: at the end of standard input it kills its own session, vendor
 tools that it started included.
 """
 
@@ -19,8 +20,9 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from agent.errors import ConfigError, NotPresent, ReadingUnavailable
+from agent.errors import ConfigError, NotPresent, PermanentError, ReadingUnavailable
 from agent.sampling import child_messages, entry_points
+from agent.sampling.sessions import kill_session
 
 if TYPE_CHECKING:
     from agent.contracts import AcceleratorPlugin
@@ -77,7 +79,11 @@ def main() -> None:
 
 
 def _open(channel: Channel, start: dict[str, Any]) -> AcceleratorPlugin | None:
-    """Import, build and probe the plugin, and say how it went; None where it cannot run."""
+    """Import, build and probe the plugin, and say how it went; None where it cannot run.
+
+    With `replays` in the start message a recording follows it, and the plugin reads that. With
+    `stays` it may be asked on though nothing is there to read: for a recording of just that.
+    """
     try:
         plugin_type = entry_points.load(start["target"])
         config = _config(plugin_type.config_type, start["options"])
@@ -87,24 +93,32 @@ def _open(channel: Channel, start: dict[str, Any]) -> AcceleratorPlugin | None:
     except BaseException as error:  # noqa: BLE001 - the border to code of somebody else
         channel.send(child_messages.BROKEN, reason=f"it cannot be loaded: {_described(error)}")
         return None
+    plugin: AcceleratorPlugin | None = None
     try:
-        plugin: AcceleratorPlugin = plugin_type(config)
+        if start.get("replays"):
+            plugin = _replayed(channel, plugin_type, config)
+        else:
+            plugin = plugin_type(config)
         plugin.probe()
     except NotPresent as error:
         channel.send(child_messages.NOT_PRESENT, reason=error.reason, hint=error.hint)
-        return None
+        return plugin if start.get("stays") else None
     except BaseException as error:  # noqa: BLE001 - likewise
         channel.send(child_messages.UNAVAILABLE, **_failure(error))
-        return None
+        return plugin if start.get("stays") else None
     channel.send(child_messages.READY)
     return plugin
 
 
 def _serve(channel: Channel, plugin: AcceleratorPlugin) -> None:
-    while (request := channel.receive()).get("op") == child_messages.OP_READ:
+    answers = {
+        child_messages.OP_READ: _read,
+        child_messages.OP_GRANT: _grant,
+        child_messages.OP_RECORD: _record,
+    }
+    while (answer := answers.get((request := channel.receive()).get("op", ""))) is not None:
         try:
-            cards = child_messages.encode_cards(plugin.list_accelerators(), plugin.read())
-            channel.send(child_messages.CARDS, id=request["id"], **cards)
+            answer(channel, plugin, request)
         except NotPresent as error:
             channel.send(
                 child_messages.NOT_PRESENT, id=request["id"], reason=error.reason, hint=error.hint
@@ -113,6 +127,53 @@ def _serve(channel: Channel, plugin: AcceleratorPlugin) -> None:
         except BaseException as error:  # noqa: BLE001 - likewise
             channel.send(child_messages.UNAVAILABLE, id=request["id"], **_failure(error))
     plugin.close()
+
+
+def _read(channel: Channel, plugin: AcceleratorPlugin, request: dict[str, Any]) -> None:
+    cards = child_messages.encode_cards(plugin.list_accelerators(), plugin.read())
+    channel.send(child_messages.CARDS, id=request["id"], **cards)
+
+
+def _grant(channel: Channel, plugin: AcceleratorPlugin, request: dict[str, Any]) -> None:
+    from agent.contracts import GrantsToContainers
+    from agent.sampling import grant_messages
+
+    if not isinstance(plugin, GrantsToContainers):
+        raise ReadingUnavailable("this plugin cannot hand its cards to a container")
+    grant = grant_messages.encode(plugin.grant(request["uuids"]))
+    channel.send(child_messages.GRANT, id=request["id"], **grant)
+
+
+def _record(channel: Channel, plugin: AcceleratorPlugin, request: dict[str, Any]) -> None:
+    from agent.contracts import Records
+    from agent.sampling import file_messages
+
+    if not isinstance(plugin, Records):
+        raise ReadingUnavailable("this plugin cannot record")
+    # All pieces are checked before the first is sent: half a recording would be taken for one.
+    for piece in list(file_messages.pieces(plugin.record())):
+        channel.send(file_messages.FILE, id=request["id"], **piece)
+    channel.send(file_messages.FILES_END, id=request["id"])
+
+
+def _replayed(channel: Channel, plugin_type: type[Any], config: Any) -> AcceleratorPlugin:
+    """Take the recording that follows the start, and return the plugin that reads it.
+
+    Raises:
+        ReadingUnavailable: the plugin cannot, or the files are no recording of it.
+    """
+    from agent.sampling import file_messages
+
+    received = file_messages.ReceivedFiles()
+    while (message := channel.receive()).get("op") == file_messages.FILE:
+        received.add(message)
+    if not hasattr(plugin_type, "replay"):
+        raise ReadingUnavailable("this plugin cannot read recordings")
+    try:
+        plugin: AcceleratorPlugin = plugin_type.replay(config, received.files())
+    except PermanentError as error:
+        raise ReadingUnavailable(error.reason) from error
+    return plugin
 
 
 def _config(config_type: type[Any], options: dict[str, Any]) -> Any:
@@ -169,8 +230,8 @@ def _die_with(parent: int) -> None:
 
 def _end() -> None:
     """End now, with all that this process started; the main thread may be in a dead driver."""
-    if os.getpgrp() == os.getpid():  # not so where somebody tries this module by hand
-        os.killpg(0, signal.SIGKILL)
+    if os.getsid(0) == os.getpid():  # not so where somebody tries this module by hand
+        kill_session(os.getpid())
     os._exit(1)
 
 
