@@ -27,9 +27,10 @@ ON_A_CONFIGURATION = [
 ]
 
 
-def start(*words, **options):
+def start(*words, flags=("-I",), **options):
+    """Run the command as the service does: -I keeps PYTHONUNBUFFERED out, too."""
     return subprocess.run(
-        [sys.executable, "-m", "agent", *words],
+        [sys.executable, *flags, "-m", "agent", *words],
         check=False,
         timeout=60,
         stderr=subprocess.PIPE,
@@ -168,6 +169,7 @@ def test_a_terminal_without_the_characters_is_no_fault(operator):
         "print-config",
         "--config",
         str(path),
+        flags=(),
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
     )
