@@ -21,20 +21,21 @@ IdentifyAccelerator = Callable[[Accelerator], Identification]
 def document(
     view: AgentView,
     *,
-    node: NodeSettings,
+    node: NodeSettings | None,
     address: str | None,
     identify: IdentifyAccelerator,
 ) -> dict[str, Any]:
     """Return what one sample of everything found.
 
-    `address` is the IPv4 address told to platforms, None where no route leads anywhere.
+    `address` is the IPv4 address told to platforms, None where no route leads anywhere. `node` is
+    None for a recording of another machine.
     """
     host, cpu, memory = view.host, view.cpu, view.memory
     return {
         "taken_at": timestamp(view.taken_at),
         "node": {
-            "computility_code": node.code,
-            "type": node.type,
+            "computility_code": node.code if node else None,
+            "type": node.type if node else None,
             "host_name": host.host_name if host else None,
             "os": host.os_name if host else None,
             "architecture": host.architecture if host else None,
@@ -103,7 +104,7 @@ def text(found: dict[str, Any]) -> str:
     """Return the document as a table for people; a value that is not known reads `unknown`."""
     node, cpu, memory = found["node"], found["cpu"], found["memory"]
     lines = [
-        f"{found['taken_at']}  {node['computility_code']} {node['type']}",
+        f"{found['taken_at']}  {_or_unknown(node['computility_code'])} {_or_unknown(node['type'])}",
         f"host         {_or_unknown(node['host_name'])}, {_or_unknown(node['os'])} "
         f"{_or_unknown(node['architecture'])}, address {_or_unknown(node['address'])}",
         f"cpu          {_or_unknown(cpu['logical_cores'])} cores, "

@@ -8,12 +8,12 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import agent
 from agent.app import loading
-from agent.config.settings import Settings
+from agent.config.settings import AcceleratorSettings, Settings
 from agent.errors import AgentError, BadInput, ConfigError
 
 DEFAULT_CONFIG = Path("/etc/computility-agent/config.yaml")
@@ -28,6 +28,7 @@ COMMANDS = {
     "plugins": "list the plugins and their states",
     "register": "register with the platforms now; no running agent is needed",
     "unregister": "unregister from the platforms",
+    "record": "record what vendors' tools and libraries answer, redacted, for a bug report",
     "status": "ask the running agent how it fares",
     "sm2": "check a platform's SM2 key and the layout of what is sent to it",
     "simulate": "be the platform: a simulator of T/BAX 0006.5, clause 7 and annex G",
@@ -128,6 +129,17 @@ def load_settings(arguments: argparse.Namespace) -> Settings:
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return loaded.settings
+
+
+def load_accelerator_sections(arguments: argparse.Namespace) -> Mapping[str, AcceleratorSettings]:
+    """Return the sections of the plugins; defaults where the default file is not there.
+
+    Raises:
+        ConfigError: every problem of the file at once.
+    """
+    if arguments.config == DEFAULT_CONFIG and not DEFAULT_CONFIG.exists():
+        return {}
+    return load_settings(arguments).accelerators
 
 
 def add_json_argument(parser: argparse.ArgumentParser) -> None:

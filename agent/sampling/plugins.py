@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,15 +106,7 @@ def plan(settings: Settings, *, found: Iterable[FoundPlugin]) -> Plan:
             if section.enabled is False:
                 settled.append(_status(each, PluginState.DISABLED, "enabled is false"))
             else:
-                plugins.append(
-                    PluginPlan(
-                        group=each.group,
-                        name=each.name,
-                        target=each.target,
-                        enabled=section.enabled,
-                        options=section.options,
-                    )
-                )
+                plugins.append(_accelerator(each, section))
     names = sorted(name for group, name in first if group == "accelerators")
     settled += [
         _without_plugin(name, section, names=names)
@@ -122,6 +114,28 @@ def plan(settings: Settings, *, found: Iterable[FoundPlugin]) -> Plan:
         if name not in names
     ]
     return Plan(plugins=tuple(plugins), settled=tuple(settled))
+
+
+def accelerator_plans(
+    sections: Mapping[str, AcceleratorSettings], *, found: Iterable[FoundPlugin]
+) -> dict[str, PluginPlan]:
+    """Return a plan for each accelerator plugin by its name, those switched off included."""
+    plans: dict[str, PluginPlan] = {}
+    for each in found:
+        if each.group == "accelerators" and each.name not in plans:
+            section = sections.get(each.name, AcceleratorSettings())
+            plans[each.name] = _accelerator(each, section)
+    return plans
+
+
+def _accelerator(found: FoundPlugin, section: AcceleratorSettings) -> PluginPlan:
+    return PluginPlan(
+        group=found.group,
+        name=found.name,
+        target=found.target,
+        enabled=section.enabled,
+        options=section.options,
+    )
 
 
 def _collector(found: FoundPlugin, collect: CollectSettings) -> PluginPlan:
