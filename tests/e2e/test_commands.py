@@ -182,10 +182,14 @@ def test_no_secret_is_in_the_log_of_a_whole_life(box, platform, tmp_path, form):
     city.wait_for("Keepalive", count=2)
     refusing.wait_for("Register", count=2)
     tokens = [each.simulator.registry.nodes()[0].token for each in (city, refusing)]
+    city.simulator.apply(Fault(kind=FaultKind.ROTATE_TOKEN, operation="Keepalive", count=1))
+    box.wait_until(lambda: box.status()["platforms"][0]["token_changes"])
+    tokens.append(city.simulator.registry.nodes()[0].token)
     city.simulator.registry.forget(CODE)
     city.wait_for("Register", count=2)
     tokens.append(city.simulator.registry.nodes()[0].token)
     assert box.stop() == 0
+    assert len(set(tokens)) == 4
     log = box.log.read_text(encoding="utf-8")
     assert "event=ready" in log
     assert "event=stopped" in log

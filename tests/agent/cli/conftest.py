@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,9 +95,10 @@ def operator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Operator:
 
 
 @pytest.fixture
-def without_cards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no vendor's library be found, whatever this machine has."""
-    monkeypatch.setenv("LD_LIBRARY_PATH", "/nonexistent")
+def without_cards(request: pytest.FixtureRequest) -> None:
+    """Let no NVIDIA card be found, also on a machine that has some."""
+    if ctypes.util.find_library("nvidia-ml") is not None:
+        request.getfixturevalue("play_cards")("no-driver")
 
 
 @pytest.fixture

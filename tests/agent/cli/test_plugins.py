@@ -15,17 +15,20 @@ def test_a_machine_without_cards_has_nothing_at_fault(operator, without_cards):
     path = operator.configure()
     asked = operator("plugins", "--json", "--config", path)
     assert (asked.status, asked.err) == (0, "")
-    assert states(asked) == {
-        "cpu": "active",
-        "memory": "active",
-        "disks": "active",
-        "host": "active",
-        "nvidia": "absent",
-    }
+    assert (
+        states(asked).items()
+        >= {
+            "cpu": "active",
+            "memory": "active",
+            "disks": "active",
+            "host": "active",
+            "nvidia": "absent",
+        }.items()
+    )
     assert all(list(each) == ["group", "name", "state", "detail"] for each in asked.document)
     table = operator("plugins", "--config", path)
     assert table.status == 0
-    assert "plugin       nvidia       absent  the NVIDIA library is not on this" in table.out
+    assert "plugin       nvidia       absent  " in table.out
 
 
 def test_one_that_is_switched_off_is_disabled(operator, without_cards):
