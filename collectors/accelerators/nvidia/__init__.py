@@ -1,5 +1,6 @@
-"""Reads NVIDIA cards and their MIG slices through NVML.
+"""Reads NVIDIA cards and their MIG slices through NVML, and a Jetson from the kernel's files too.
 
-`nvml` asks the library and converts nothing; `convert` turns its answers into the model and asks
-nothing; `explain` has the words for every return code; `plugin` walks over the cards.
+`calls` and `files` are the doors, live or recorded; `nvml` and `tegra` ask through them and convert
+nothing; `convert` and `tegra_convert` turn answers into the model and ask nothing; `explain` has
+the words for return codes; `walk` lists cards, and `grants` says what containers need.
 """

@@ -50,3 +50,12 @@ class Condition:
     rows_pending: Number
     rows_failed: Number
     recovery_action: Number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nodes:
+    """Is how device nodes are numbered: `minor` of a card, the two instances of a MIG slice."""
+
+    minor: Number
+    gpu_instance: Number
+    compute_instance: Number

@@ -21,6 +21,8 @@ RESET_REQUIRED = 16
 LIB_RM_VERSION_MISMATCH = 18
 ARGUMENT_VERSION_MISMATCH = 25
 UNKNOWN = 999
+# Not one of NVML's: a call that a recording does not hold.
+NOT_RECORDED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ _EXPLANATIONS: Mapping[int, Explanation] = MappingProxyType(
         28: Explanation("the driver finds no card", _DRIVER_LOG),
         29: Explanation("the card is in a state in which it cannot be asked"),
         30: Explanation("the card does not offer this kind of reset"),
+        NOT_RECORDED: Explanation("not in the recording"),
         UNKNOWN: Explanation("the driver failed without saying why (unknown error)", _DRIVER_LOG),
     }
 )

@@ -1,52 +1,54 @@
-"""The plugin for NVIDIA cards: walks over cards and MIG slices."""
+"""The plugin for NVIDIA cards: walks over cards, MIG slices and the GPU of a Jetson."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
-from agent.contracts import AcceleratorPlugin
+from agent.contracts import AcceleratorPlugin, GrantsToContainers, Records, Replays
 from agent.errors import NotPresent, ReadingUnavailable
-from agent.model.accelerator import Accelerator, AcceleratorReading, Health
-from collectors.accelerators.nvidia import convert, explain
+from agent.model.accelerator import Accelerator, AcceleratorReading, ContainerGrant, Health
+from collectors.accelerators.nvidia import convert, explain, grants, tegra_convert
 from collectors.accelerators.nvidia.answers import Condition, Occupancy
+from collectors.accelerators.nvidia.calls import (
+    BINDINGS_LIBRARY,
+    OPENING,
+    Handle,
+    Library,
+    LiveLibrary,
+    RecordedLibrary,
+    RecordingLibrary,
+    checked_answers,
+)
 from collectors.accelerators.nvidia.explain import Failure
-from collectors.accelerators.nvidia.nvml import BINDINGS_LIBRARY, Handle, Nvml
+from collectors.accelerators.nvidia.files import Files, LiveFiles, RecordedFiles, RecordingFiles
+from collectors.accelerators.nvidia.grants import GrantedChip
+from collectors.accelerators.nvidia.nvml import Nvml
+from collectors.accelerators.nvidia.tegra import Tegra
+from collectors.accelerators.nvidia.walk import ABSENT, Unit, Walk, reason
+from collectors.accelerators.recording import Recording
 
 _log = logging.getLogger(__name__)
-
-# With these the machine has no NVIDIA card to offer; every other failure is one of a card's.
-_ABSENT = frozenset({explain.LIBRARY_NOT_FOUND, explain.DRIVER_NOT_LOADED})
-_LOST = Failure(explain.GPU_IS_LOST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NvidiaConfig:
-    """Names the NVML library: a file name that the dynamic loader finds, or a path."""
+    """Says where the NVML library is, and how containers are given cards.
 
-    library: str = BINDINGS_LIBRARY
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Unit:
-    """Is one entry of the list: a card, or a slice of one.
-
-    `card` is the card's handle, or a failure where the card cannot be found. `handle` is the
-    entry's own: the same for a whole card.
+    `library` is a file name that the dynamic loader finds, or a path. `container_access` is
+    `runtime` (NVIDIA's, by docker), `devices` (nodes and libraries), or `auto`: the runtime where
+    docker is configured with it.
     """
 
-    accelerator: Accelerator
-    card_index: int
-    card: Handle | Failure
-    handle: Handle | Failure
+    library: str = BINDINGS_LIBRARY
+    container_access: Literal["auto", "runtime", "devices"] = "auto"
 
 
 class NvidiaPlugin:
-    """Reads NVIDIA cards through NVML.
+    """Reads NVIDIA cards through NVML, and the GPU of a Jetson through the kernel's files too.
 
     A card that is divided by MIG is listed as its slices, because these are what can be scheduled;
     with MIG on and no slice made, the card itself is listed. A slice's `index` counts within its
@@ -61,30 +63,29 @@ class NvidiaPlugin:
     config_type: ClassVar[type[NvidiaConfig]] = NvidiaConfig
 
     def __init__(
-        self,
-        config: NvidiaConfig,
-        *,
-        bound_cards: Path = Path("/proc/driver/nvidia/gpus"),
+        self, config: NvidiaConfig, *, library: Library | None = None, files: Files | None = None
     ) -> None:
-        self._library = config.library
-        self._nvml = Nvml(config.library)
-        self._bound_cards = bound_cards
-        self._bound_at_opening: frozenset[str] = frozenset()
-        self._last_seen: dict[int, tuple[Accelerator, ...]] = {}
+        self._config = config
+        self._library = LiveLibrary(config.library) if library is None else library
+        self._files = LiveFiles() if files is None else files
+        self._nvml = Nvml(self._library)
+        self._tegra = Tegra(self._files)
+        self._walk = Walk(self._library, self._files)
         self._last_health: dict[str, Health] = {}
 
     def probe(self) -> None:
         """Return if a card is here, even one that cannot be read at present.
 
         Raises:
-            NotPresent: no library, no driver, or no card.
+            NotPresent: no library, no driver, or no card, and no Jetson either.
         """
-        failure = self._open()
-        if failure is not None:
-            if failure.code in _ABSENT:
-                raise NotPresent(self._reason(failure), hint=explain.explain(failure).hint)
-            return
-        if self._nvml.count() == 0:
+        count = self._walk.count()
+        if isinstance(count, Failure):
+            if count.code in ABSENT and not self._tegra.is_present():
+                raise NotPresent(
+                    reason(count, library=self._library), hint=explain.explain(count).hint
+                )
+        elif count == 0 and not self._tegra.is_present():
             self.close()
             raise NotPresent(
                 "the NVIDIA driver finds no card",
@@ -97,7 +98,7 @@ class NvidiaPlugin:
         Raises:
             ReadingUnavailable: NVML gave no list.
         """
-        return [unit.accelerator for unit in self._units()]
+        return [unit.accelerator for unit in self._walk.units()]
 
     def read(self) -> Sequence[AcceleratorReading]:
         """Return one reading of each card or slice, in the order of the list.
@@ -106,111 +107,102 @@ class NvidiaPlugin:
             ReadingUnavailable: NVML gave no list.
         """
         conditions: dict[int, Condition] = {}
-        readings = [self._reading(unit, conditions=conditions) for unit in self._units()]
+        readings = [self._reading(unit, conditions=conditions) for unit in self._walk.units()]
         self._last_health = {reading.uuid: reading.health for reading in readings}
         return readings
 
+    def grant(self, uuids: Sequence[str]) -> ContainerGrant:
+        """Return what a container needs to use these cards or slices; [] gives an empty grant.
+
+        Raises:
+            ReadingUnavailable: one of them is not there, or what it needs cannot be told.
+        """
+        if not uuids:
+            return ContainerGrant()
+        chosen = self._chosen(uuids)
+        built_in = any(unit.is_built_in for unit in chosen)
+        access = self._config.container_access
+        if access == "runtime" or (access == "auto" and grants.has_runtime(self._files)):
+            # A Jetson's runtime has one GPU to give and knows no UUID.
+            return grants.through_runtime(
+                ["all"] if built_in else [unit.accelerator.uuid for unit in chosen]
+            )
+        if built_in:
+            raise ReadingUnavailable(
+                "a container on a Jetson needs NVIDIA's runtime, and docker does not know it",
+                hint="install nvidia-container-toolkit, then "
+                "`nvidia-ctk runtime configure --runtime=docker`, and restart docker",
+            )
+        chips = [
+            GrantedChip(
+                uuid=unit.accelerator.uuid,
+                is_slice=unit.accelerator.parent_uuid is not None,
+                card=self._nvml.nodes(unit.card),
+                own=self._nvml.nodes(unit.handle),
+            )
+            for unit in chosen
+            if isinstance(unit.card, Handle) and isinstance(unit.handle, Handle)
+        ]
+        return grants.through_devices(chips, self._files)
+
+    def record(self) -> Mapping[str, str]:
+        """Return what NVML and the kernel answer, call by call, nothing redacted.
+
+        Raises:
+            ReadingUnavailable: the library is not on this machine, and this is no Jetson.
+        """
+        answers: dict[str, Any] = {}
+        self.close()
+        plugin = NvidiaPlugin(
+            self._config,
+            library=RecordingLibrary(self._library, answers),
+            files=RecordingFiles(self._files, answers),
+        )
+        try:
+            plugin.read()
+            for accelerator in plugin.list_accelerators():
+                # What a grant needs is worth recording; what it lacks too.
+                with contextlib.suppress(ReadingUnavailable):
+                    plugin.grant([accelerator.uuid])
+        except ReadingUnavailable:
+            # So is a driver that fails.
+            if answers[OPENING] == {"code": explain.LIBRARY_NOT_FOUND, "value": None}:
+                raise
+        finally:
+            plugin.close()
+        return Recording(library=answers).to_files()
+
+    @classmethod
+    def replay(cls, config: NvidiaConfig, files: Mapping[str, str]) -> NvidiaPlugin:
+        """Return a plugin that reads such a recording and touches nothing of this machine.
+
+        Raises:
+            PermanentError: the files are no recording of NVIDIA cards.
+        """
+        answers = checked_answers(Recording.from_files(files).library)
+        return cls(config, library=RecordedLibrary(answers), files=RecordedFiles(answers))
+
     def close(self) -> None:
         """Shut NVML down; the library itself stays in the process."""
-        self._nvml.close()
+        self._library.close()
 
-    def _open(self) -> Failure | None:
-        bound = self._bound()
-        if self._nvml.is_open and bound == self._bound_at_opening:
-            return None
-        self._nvml.close()
-        self._bound_at_opening = bound
-        return self._nvml.open()
+    def _chosen(self, uuids: Sequence[str]) -> list[Unit]:
+        units = {unit.accelerator.uuid: unit for unit in self._walk.units()}
+        chosen = []
+        for uuid in dict.fromkeys(uuids):
+            unit = units.get(uuid)
+            if unit is None:
+                raise ReadingUnavailable(f"no NVIDIA card or slice {uuid} is on this machine")
+            if isinstance(unit.handle, Failure) and not unit.is_built_in:
+                explanation = explain.explain(unit.handle)
+                raise ReadingUnavailable(f"{uuid}: {explanation.reason}", hint=explanation.hint)
+            chosen.append(unit)
+        return chosen
 
-    def _bound(self) -> frozenset[str]:
-        try:
-            return frozenset(path.name for path in self._bound_cards.iterdir())
-        except OSError:  # another kind of driver, or a container that hides it
-            return frozenset()
-
-    def _units(self) -> list[_Unit]:
-        failure = self._open()
-        if failure is not None:
-            raise self._unavailable(failure)
-        count = self._nvml.count()
-        if isinstance(count, Failure):
-            self.close()
-            raise self._unavailable(count)
-        cards = {index: self._units_of_card(index) for index in range(count)}
-        found = {
-            unit.accelerator.uuid
-            for units in cards.values()
-            if not isinstance(units, Failure)
-            for unit in units
-        }
-        listed: list[_Unit] = []
-        for index, units in cards.items():
-            if isinstance(units, Failure):
-                listed += self._units_of_lost_card(index, failure=units, found=found)
-            else:
-                listed += units
-        self._last_seen = {
-            index: tuple(unit.accelerator for unit in listed if unit.card_index == index)
-            for index in cards
-        }
-        return listed
-
-    def _units_of_card(self, index: int) -> list[_Unit] | Failure:
-        card = self._nvml.card(index)
-        if isinstance(card, Failure):
-            return card
-        identity = self._nvml.identity(card)
-        uuid = convert.given_uuid(identity)
-        if isinstance(uuid, Failure):
-            return uuid
-        slices = self._nvml.slices(card)
-        # A card that is lost in the middle of a pass answers some of this and fails the rest:
-        # what was known of it is better.
-        answers = (identity.name, identity.bus_id, identity.memory_total_bytes, slices)
-        if _LOST in answers and self._was_at(index, uuid=uuid):
-            return _LOST
-        whole = _Unit(
-            accelerator=convert.accelerator(identity, uuid=uuid, index=index),
-            card_index=index,
-            card=card,
-            handle=card,
-        )
-        if isinstance(slices, Failure) or not slices:
-            return [whole]
-        return [self._slice(number, handle=handle, whole=whole) for number, handle in slices]
-
-    def _slice(self, index: int, *, handle: Handle | Failure, whole: _Unit) -> _Unit:
-        uuid = handle
-        if not isinstance(handle, Failure):
-            identity = self._nvml.identity(handle)
-            uuid = convert.given_uuid(identity)
-        if isinstance(uuid, Failure):
-            accelerator = convert.unidentified(uuid, index=index, parent=whole.accelerator)
-            handle = uuid
-        else:
-            accelerator = convert.accelerator(
-                identity, uuid=uuid, index=index, parent=whole.accelerator
-            )
-        return replace(whole, accelerator=accelerator, handle=handle)
-
-    def _units_of_lost_card(
-        self, index: int, *, failure: Failure, found: AbstractSet[str]
-    ) -> list[_Unit]:
-        # NVML counts a lost card at its old index. Where other cards have moved up, it is not the
-        # one that was seen there last.
-        accelerators = self._last_seen.get(index, ())
-        if not accelerators or any(each.uuid in found for each in accelerators):
-            accelerators = (convert.unidentified(failure, index=index),)
-        return [
-            _Unit(accelerator=each, card_index=index, card=failure, handle=failure)
-            for each in accelerators
-        ]
-
-    def _was_at(self, index: int, *, uuid: str) -> bool:
-        return any(uuid in (each.uuid, each.parent_uuid) for each in self._last_seen.get(index, ()))
-
-    def _reading(self, unit: _Unit, *, conditions: dict[int, Condition]) -> AcceleratorReading:
+    def _reading(self, unit: Unit, *, conditions: dict[int, Condition]) -> AcceleratorReading:
         uuid = unit.accelerator.uuid
+        if unit.is_built_in and isinstance(unit.card, Failure):
+            return tegra_convert.reading(uuid, self._tegra.sensors())
         if isinstance(unit.card, Failure):
             verdict = convert.failed(unit.card)
             reading = convert.failed_reading(uuid, unit.card)
@@ -234,9 +226,12 @@ class NvidiaPlugin:
                     uuid, occupancy=occupancy, sensors=sensors, verdict=verdict
                 )
         self._log_health(uuid, verdict)
+        if unit.is_built_in:
+            kernel = tegra_convert.reading(uuid, self._tegra.sensors())
+            return tegra_convert.completed_reading(reading, kernel)
         return reading
 
-    def _occupancy(self, unit: _Unit) -> Occupancy:
+    def _occupancy(self, unit: Unit) -> Occupancy:
         if isinstance(unit.handle, Failure):
             return Occupancy(memory_used_bytes=unit.handle, utilization_percent=unit.handle)
         return self._nvml.occupancy(unit.handle)
@@ -255,14 +250,8 @@ class NvidiaPlugin:
         elif before in (Health.WARNING, Health.CRITICAL):
             _log.info("accelerator health=%s uuid=%s", verdict.health.value, uuid)
 
-    def _unavailable(self, failure: Failure) -> ReadingUnavailable:
-        return ReadingUnavailable(self._reason(failure), hint=explain.explain(failure).hint)
-
-    def _reason(self, failure: Failure) -> str:
-        reason = explain.explain(failure).reason
-        if failure.code == explain.LIBRARY_NOT_FOUND:
-            return f"{reason}: {self._library}"
-        return reason
-
 
 _conforms: type[AcceleratorPlugin] = NvidiaPlugin
+_grants: type[GrantsToContainers] = NvidiaPlugin
+_records: type[Records] = NvidiaPlugin
+_replays: type[Replays] = NvidiaPlugin

@@ -3,8 +3,9 @@
     python runner.py '{"steps": ["probe", "list", "read"]}'
 
 A step is `probe`, `list`, `read`, `close`, `answers` (what NVML answered, unconverted),
-`{"copy": [FROM, TO]}` or `{"touch": FILE}`. `library` and `bound_cards` are handed to the plugin.
-The output is a list with one object for each step.
+`record`, `{"grant": UUIDS}`, `{"copy": [FROM, TO]}` or `{"make": FOLDER}`. `library` and
+`container_access` are handed to the plugin, `root` is where it finds the kernel's files, and
+`replay` a recording that it reads instead. The output is a list with one object for each step.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import NotPresent, ReadingUnavailable
+from collectors.accelerators.nvidia.calls import LiveLibrary
 from collectors.accelerators.nvidia.explain import Failure
+from collectors.accelerators.nvidia.files import LiveFiles
 from collectors.accelerators.nvidia.nvml import Nvml
 from collectors.accelerators.nvidia.plugin import NvidiaConfig, NvidiaPlugin
 
@@ -27,35 +30,46 @@ from collectors.accelerators.nvidia.plugin import NvidiaConfig, NvidiaPlugin
 def main() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     task = json.loads(sys.argv[1])
-    config = NvidiaConfig(**{key: task[key] for key in ("library",) if key in task})
-    options = {"bound_cards": Path(task["bound_cards"])} if "bound_cards" in task else {}
-    plugin = NvidiaPlugin(config, **options)
+    config = NvidiaConfig(
+        **{key: task[key] for key in ("library", "container_access") if key in task}
+    )
+    if "replay" in task:
+        plugin = NvidiaPlugin.replay(config, task["replay"])
+    else:
+        plugin = NvidiaPlugin(config, files=LiveFiles(Path(task.get("root", "/"))))
     calls: dict[str, Callable[[], Any]] = {
         "probe": plugin.probe,
         "list": lambda: [dataclasses.asdict(each) for each in plugin.list_accelerators()],
         "read": lambda: [dataclasses.asdict(each) for each in plugin.read()],
         "close": plugin.close,
+        "record": lambda: dict(plugin.record()),
+        "grant": lambda uuids: dataclasses.asdict(plugin.grant(uuids)),
         "answers": lambda: answers(config.library),
     }
     print(json.dumps([perform(step, calls=calls) for step in task["steps"]]))
 
 
 def perform(step: Any, *, calls: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+    arguments = []
     if isinstance(step, dict):
-        if "touch" in step:
-            Path(step["touch"]).touch()
-        else:
-            shutil.copyfile(*step["copy"])
-        return {"result": None}
+        [(step, argument)] = step.items()
+        if step == "make":
+            Path(argument).mkdir(parents=True)
+            return {"result": None}
+        if step == "copy":
+            shutil.copyfile(*argument)
+            return {"result": None}
+        arguments = [argument]
     try:
-        return {"result": calls[step]()}
+        return {"result": calls[step](*arguments)}
     except (NotPresent, ReadingUnavailable) as error:
         return {"error": type(error).__name__, "reason": error.reason, "hint": error.hint}
 
 
 def answers(library: str) -> list[Any]:
-    nvml = Nvml(library)
-    failure = nvml.open()
+    live = LiveLibrary(library)
+    nvml = Nvml(live)
+    failure = live.open()
     if failure is not None:
         return [dataclasses.asdict(failure)]
     count = nvml.count()
@@ -75,7 +89,7 @@ def answers(library: str) -> list[Any]:
                 "slices": slices.code if isinstance(slices, Failure) else len(slices),
             }
         )
-    nvml.close()
+    live.close()
     return given
 
 

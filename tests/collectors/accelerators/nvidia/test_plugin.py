@@ -34,8 +34,7 @@ def play(nvml_stub, run_plugin, tmp_path):
         return run_plugin(
             *steps,
             environment=nvml_stub.environment(path, old_driver=old_driver),
-            bound_cards=str(tmp_path / "bound"),
-            **options,
+            **{"root": str(tmp_path / "root"), **options},
         )
 
     return run
@@ -295,10 +294,10 @@ def test_a_lost_card_is_not_taken_for_the_one_that_moved_up(play, change, nvml_s
 
 
 def test_the_library_is_opened_anew_when_the_driver_binds_a_card(play, change, tmp_path, nvml_stub):
-    bound = tmp_path / "bound"
-    bound.mkdir()
+    bound = tmp_path / "root/proc/driver/nvidia/gpus"
+    bound.mkdir(parents=True)
     mismatch = change(nvml_stub.scenario("version-mismatch").read_text(), name="mismatch")
-    arrived = {"touch": str(bound / "0000:3b:00.0")}
+    arrived = {"make": str(bound / "0000:3b:00.0")}
 
     answers = play("two-cards", "read", mismatch, "read", arrived, "read")
 
