@@ -1,0 +1,319 @@
+"""The plugin for Kunlunxin cards: chooses the source, takes a pass, hands out what it gave."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from agent.contracts import AcceleratorPlugin, GrantsToContainers, Records, Replays
+from agent.errors import NotPresent, PermanentError, ReadingUnavailable
+from agent.model.accelerator import Accelerator, AcceleratorReading, ContainerGrant
+from collectors.accelerators.kunlun import convert, explain, library_chips, xpuml
+from collectors.accelerators.kunlun.driver import Driver, RecordedDriver, RecordingDriver
+from collectors.accelerators.kunlun.explain import Explanation
+from collectors.accelerators.kunlun.facts import Chip, Missing
+from collectors.accelerators.kunlun.tool_chips import FORMS, ToolPass, ToolReader
+from collectors.accelerators.recording import Recording
+from collectors.accelerators.vendor_tool import LiveTool, RecordingTool, Tool
+
+_log = logging.getLogger(__name__)
+
+LIBRARY_SOURCE = "xpuml"
+_SPELLINGS = ("xpu-smi", "xpu_smi")
+_INSTALLED_TOOLS = tuple(f"/usr/local/xpu/bin/{name}" for name in _SPELLINGS)
+_LIBRARY = "libxpuml.so"
+_INSTALLED_LIBRARIES = (
+    "libxpuml.so.1",
+    "/usr/local/xpu/lib64/libxpuml.so",
+    "/usr/local/xpu/lib64/libxpuml.so.1",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KunlunConfig:
+    """Says what is asked.
+
+    `tool` is a name that PATH finds or a path; of the two names that the maker uses, the other is
+    tried too, and both where XRE installs them. `library` likewise. `source` keeps to one of both;
+    auto takes the library of XRE 4, and else the tool.
+    """
+
+    tool: str = "xpu-smi"
+    library: str = _LIBRARY
+    source: Literal["auto", "library", "tool"] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pass:
+    source: str
+    entries: tuple[convert.Entry, ...]
+
+
+class KunlunPlugin:
+    """Reads Kunlunxin cards through libxpuml or xpu-smi.
+
+    A card of K200 is listed as its two chips; a card that SR-IOV divides as its functions. A
+    device that libxpuml cannot open any more keeps its place and its last identity.
+    """
+
+    name: ClassVar[str] = "kunlun"
+    config_type: ClassVar[type[KunlunConfig]] = KunlunConfig
+
+    def __init__(
+        self,
+        config: KunlunConfig,
+        *,
+        tools: Sequence[Tool] | None = None,
+        forms: Sequence[tuple[str, ...]] = FORMS,
+        library: xpuml.Library | None = None,
+        driver: Driver | RecordedDriver | None = None,
+        root: Path = Path("/"),
+    ) -> None:
+        self._config = config
+        self._tools = _live_tools(config) if tools is None else tuple(tools)
+        self._tool_reader = ToolReader(self._tools, forms=forms)
+        self._library = _live_library(config) if library is None else library
+        self._driver = Driver(root) if driver is None else driver
+        self._taken: _Pass | None = None
+        self._last_seen: dict[int, Chip] = {}
+        self._fallback_reason = ""
+
+    def probe(self) -> None:
+        """Return if cards of this vendor can be read here.
+
+        Where the PCI bus shows no such card, the sources are asked: Intel has a tool of the same
+        name, and a container may hide the bus.
+
+        Raises:
+            NotPresent: no library and no tool, another vendor's tool, or no card.
+        """
+        is_on_bus = self._driver.is_card_on_bus()
+        if not self._has_library() and not self._has_tool():
+            found = explain.not_found("neither libxpuml nor xpu-smi is")
+            hint = found.hint if is_on_bus else None
+            raise NotPresent(found.reason, hint=hint)
+        if is_on_bus:
+            return
+        try:
+            self._taken = self._take_pass()
+        except ReadingUnavailable as error:
+            bus = "" if is_on_bus is None else "no Kunlunxin card is on the PCI bus; "
+            raise NotPresent(f"{bus}{error.reason}", hint=error.hint) from error
+
+    def list_accelerators(self) -> Sequence[Accelerator]:
+        """Return chips and functions in the source's order.
+
+        Raises:
+            ReadingUnavailable: neither library nor tool gave a list.
+        """
+        taken = self._taken = self._take_pass()
+        return [convert.accelerator(entry, source=taken.source) for entry in taken.entries]
+
+    def read(self) -> Sequence[AcceleratorReading]:
+        """Return one reading of each chip or function, in the order of the list.
+
+        What the list before it was made of is read once more and then forgotten.
+
+        Raises:
+            ReadingUnavailable: neither library nor tool answered.
+        """
+        taken = self._taken or self._take_pass()
+        self._taken = None
+        return [convert.reading(entry, source=taken.source) for entry in taken.entries]
+
+    def grant(self, uuids: Sequence[str]) -> ContainerGrant:
+        """Return the device nodes, the tool and the variable that a container needs.
+
+        Raises:
+            ReadingUnavailable: a chip of these, or its node, is not there.
+        """
+        if not uuids:
+            return ContainerGrant()
+        entries = {entry.uuid: entry for entry in self._take_pass().entries}
+        numbers = []
+        for uuid in dict.fromkeys(uuids):
+            if uuid not in entries:
+                raise ReadingUnavailable(f"no Kunlunxin chip has the uuid {uuid}")
+            chip = entries[uuid].chip
+            numbers.append(chip.index if chip.node_number is None else chip.node_number)
+        nodes = [self._node(number) for number in numbers]
+        control = self._driver.control_node()
+        return ContainerGrant(
+            devices=(*nodes, *([control] if control else ())),
+            mounts=tuple((path, path) for path in self._driver.container_files()),
+            environment={"XPU_VISIBLE_DEVICES": ",".join(map(str, numbers))},
+        )
+
+    def record(self) -> Mapping[str, str]:
+        """Return what library and tool answer now, every form of the tool.
+
+        Raises:
+            ReadingUnavailable: neither answered.
+        """
+        library = xpuml.RecordingXpuml(self._library)
+        driver = RecordingDriver(self._driver)
+        chips = list(library_chips.read(library).chips) if self._has_library() else []
+        tools = {}
+        for each in self._tools:
+            tool = RecordingTool(each)
+            reader = ToolReader([tool])
+            if reader.is_found() and each.program not in tools:
+                for form in FORMS:
+                    chips += ToolReader([tool], forms=[form]).read().chips
+                tools[each.program] = tool.answers
+        for chip in chips:
+            driver.state(chip.index if chip.node_number is None else chip.node_number)
+        answers = {**library.answers, **driver.answers}
+        if not answers and not any(tools.values()):
+            raise ReadingUnavailable("neither libxpuml nor xpu-smi answered")
+        return Recording(tools=tools, library=answers).to_files()
+
+    @classmethod
+    def replay(cls, config: KunlunConfig, files: Mapping[str, str]) -> AcceleratorPlugin:
+        """Return a plugin that reads a recording and touches nothing of this machine.
+
+        Raises:
+            PermanentError: the files are no recording of this plugin.
+        """
+        recording = Recording.from_files(files)
+        programs = [name for name in recording.tools if Path(name).name in _names(config)]
+        library = xpuml.RecordedXpuml(recording.library)
+        if not programs and library.find().code != explain.SUCCESS:
+            raise PermanentError("this recording holds neither libxpuml's nor xpu-smi's answers")
+        recorded = {words for name in programs for words in recording.tools[name]}
+        return cls(
+            config,
+            tools=[recording.tool(name) for name in programs],
+            forms=[form for form in FORMS if form in recorded],
+            library=library,
+            driver=RecordedDriver(recording.library),
+        )
+
+    def close(self) -> None:
+        """Forget what was read; nothing is held open between passes."""
+        self._taken = None
+
+    def _has_library(self) -> bool:
+        return self._config.source != "tool" and self._library.find().code == explain.SUCCESS
+
+    def _has_tool(self) -> bool:
+        return self._config.source != "library" and self._tool_reader.is_found()
+
+    def _take_pass(self) -> _Pass:
+        source, chips = self._ask()
+        if not chips:
+            raise ReadingUnavailable(f"{source} lists no card", hint=explain.CHECK_BUS)
+        chips = self._with_last_identity(chips)
+        self._last_seen = {chip.index: chip for chip in chips}
+        chips = [self._with_state(chip) for chip in chips]
+        return _Pass(source=source, entries=tuple(convert.arrange(chips)))
+
+    def _ask(self) -> tuple[str, Sequence[Chip]]:
+        """Return the source that answered, and its chips."""
+        library: library_chips.LibraryPass | None = None
+        if self._has_library():
+            library = library_chips.read(self._library)
+            is_described = not library.is_newer or not self._has_tool()
+            if library.chips and is_described:
+                self._log_fallback(None)
+                return LIBRARY_SOURCE, library.chips
+        if not self._has_tool():
+            failure = library.failure if library else None
+            raise _unavailable(failure or explain.code(explain.LIBRARY_NOT_FOUND), library=library)
+        tool = self._tool_reader.read()
+        if tool.failure is None:
+            self._log_fallback(library)
+            return tool.program, tool.chips
+        if library is not None and library.chips:
+            return LIBRARY_SOURCE, library.chips
+        raise _both_failed(tool, library=library)
+
+    def _with_last_identity(self, chips: Sequence[Chip]) -> list[Chip]:
+        """Return the chips, a lost one with what was known of it: others have not moved up."""
+        present = {chip.pci_address for chip in chips}
+        identified = []
+        for chip in chips:
+            before = self._last_seen.get(chip.index)
+            if (
+                isinstance(chip.pci_address, Missing)
+                and before is not None
+                and before.pci_address not in present
+            ):
+                chip = replace(  # noqa: PLW2901 - the same chip, named
+                    chip,
+                    pci_address=before.pci_address,
+                    model=before.model,
+                    serial=before.serial,
+                    uuid=before.uuid,
+                    memory_total_bytes=before.memory_total_bytes,
+                    chip_on_card=before.chip_on_card,
+                    node_number=before.node_number,
+                )
+            identified.append(chip)
+        return identified
+
+    def _with_state(self, chip: Chip) -> Chip:
+        if not isinstance(chip.state, Missing) or chip.state.code is not None:
+            return chip
+        number = chip.index if chip.node_number is None else chip.node_number
+        return replace(chip, state=self._driver.state(number))
+
+    def _node(self, number: int) -> str:
+        node = self._driver.node(number)
+        if node is None:
+            raise ReadingUnavailable(
+                f"the device node /dev/xpu{number} is not on this machine",
+                hint="load the driver: `modprobe kunlun`",
+            )
+        return node
+
+    def _log_fallback(self, library: library_chips.LibraryPass | None) -> None:
+        reason = library.failure.reason if library is not None and library.failure else ""
+        if reason and reason != self._fallback_reason:
+            _log.warning("kunlun source=tool because=%s", reason)
+        self._fallback_reason = reason
+
+
+def _names(config: KunlunConfig) -> tuple[str, ...]:
+    return (*_SPELLINGS, Path(config.tool).name)
+
+
+def _live_tools(config: KunlunConfig) -> tuple[Tool, ...]:
+    if config.tool not in _SPELLINGS:
+        return (LiveTool(config.tool),)
+    other = [name for name in _SPELLINGS if name != config.tool]
+    return tuple(LiveTool(program) for program in (config.tool, *other, *_INSTALLED_TOOLS))
+
+
+def _live_library(config: KunlunConfig) -> xpuml.Library:
+    installed = _INSTALLED_LIBRARIES if config.library == _LIBRARY else ()
+    return xpuml.Xpuml((config.library, *installed))
+
+
+def _unavailable(
+    failure: Explanation, *, library: library_chips.LibraryPass | None
+) -> ReadingUnavailable:
+    if library is not None and library.failure is None and not library.chips:
+        return ReadingUnavailable("libxpuml lists no card", hint=explain.CHECK_BUS)
+    return ReadingUnavailable(failure.reason, hint=failure.hint)
+
+
+def _both_failed(
+    tool: ToolPass, *, library: library_chips.LibraryPass | None
+) -> ReadingUnavailable:
+    assert tool.failure is not None  # noqa: S101 - it is what this is called for
+    if library is None or library.failure is None:
+        return ReadingUnavailable(tool.failure.reason, hint=tool.failure.hint)
+    return ReadingUnavailable(
+        f"{library.failure.reason}; {tool.failure.reason}",
+        hint=library.failure.hint or tool.failure.hint,
+    )
+
+
+_conforms: type[AcceleratorPlugin] = KunlunPlugin
+_grants: type[GrantsToContainers] = KunlunPlugin
+_records: type[Records] = KunlunPlugin
+_replays: type[Replays] = KunlunPlugin
