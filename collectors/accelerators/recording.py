@@ -85,7 +85,7 @@ class Recording:
                 raise PermanentError(f"{LIBRARY} is no JSON object")
         except KeyError as error:
             raise PermanentError(f"this is no recording: {error.args[0]} is missing") from error
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise PermanentError(f"this is no recording: {error}") from error
         return cls(tools=tools, library=library)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +24,15 @@ from agent.errors import NotPresent, ReadingUnavailable
 
 MAX_OUTPUT_BYTES = 4 * 1024 * 1024
 _REAP_SECONDS = 1.0
+_LOOK_SECONDS = 0.02
+_READ_BYTES = 1 << 16
 # Python 3.10 has no argument for it.
 _OWN_GROUP: dict[str, Any] = (
     {"process_group": 0} if sys.version_info >= (3, 11) else {"preexec_fn": os.setpgrp}
 )
-# Colours and cursor movements (ECMA-48), and the titles that some tools set.
+# Colours and cursor movements (ECMA-48), character sets, and the titles that some tools set.
 _CONTROL_SEQUENCES = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])"
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[@-Z\\-_])"
 )
 
 
@@ -123,23 +126,22 @@ class LiveTool:
                 env={**environment, "NO_COLOR": "1", "TERM": "dumb"},
                 **_OWN_GROUP,
             )
-        except OSError as error:
-            raise ReadingUnavailable(
-                f"{shown} could not be started: {error.strerror or error}"
-            ) from error
+        except (OSError, ValueError) as error:  # the latter for a name with a NUL in it
+            reason = getattr(error, "strerror", None) or error
+            raise ReadingUnavailable(f"{shown} could not be started: {reason}") from error
+        deadline = time.monotonic() + self._deadline_seconds
         output = _Output(process)
-        in_time = True
         try:
-            process.wait(self._deadline_seconds)
-        except subprocess.TimeoutExpired:
-            in_time = False
-        # What the tool left running would keep the pipe open for ever.
-        _kill_group(process)
-        try:
-            process.wait(_REAP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._stuck = process
-        output.close()
+            in_time = output.read_until_end(deadline=deadline)
+        finally:
+            # What the tool left running goes with it. The tool has not been waited for yet, so
+            # the number of its group belongs to nobody else.
+            _kill_group(process)
+            try:
+                process.wait(_REAP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._stuck = process
+            output.close()
         if output.is_too_long:
             raise ReadingUnavailable(f"{shown} printed more than {MAX_OUTPUT_BYTES} bytes")
         if not in_time:
@@ -151,35 +153,60 @@ class LiveTool:
 
 
 class _Output:
-    """Reads a program's output in a thread of its own: a full pipe would stop the program."""
+    """Reads a program's output while it runs: a full pipe would stop it."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None  # noqa: S101 - it was asked for
         self._process = process
+        self._pipe = process.stdout
+        os.set_blocking(self._pipe.fileno(), False)
+        self._is_open = True
         self._content = bytearray()
-        self.is_too_long = False
-        self._thread = threading.Thread(target=self._read, name="tool-output", daemon=True)
-        self._thread.start()
 
     @property
     def content(self) -> bytes:
         """Return what was read."""
         return bytes(self._content)
 
-    def close(self) -> None:
-        """Take what is left in the pipe, and let it go once nothing reads it any more."""
-        self._thread.join(_REAP_SECONDS)
-        if not self._thread.is_alive() and self._process.stdout is not None:
-            self._process.stdout.close()
+    @property
+    def is_too_long(self) -> bool:
+        """Return whether it printed more than is taken."""
+        return len(self._content) > MAX_OUTPUT_BYTES
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - it was asked for
-        descriptor = self._process.stdout.fileno()
-        while chunk := os.read(descriptor, 65536):
-            self._content += chunk
-            if len(self._content) > MAX_OUTPUT_BYTES:
-                self.is_too_long = True
-                _kill_group(self._process)
-                return
+    def read_until_end(self, *, deadline: float) -> bool:
+        """Read until the program ends, prints too much or runs out of time; return False for that.
+
+        The end of its output is no sign: what it leaves running may hold the pipe for ever.
+        """
+        poll = select.poll()
+        poll.register(self._pipe, select.POLLIN)
+        look = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while os.waitid(os.P_PID, self._process.pid, look) is None and not self.is_too_long:
+            left_seconds = deadline - time.monotonic()
+            if left_seconds <= 0:
+                return False
+            wait_seconds = min(left_seconds, _LOOK_SECONDS)
+            if not self._is_open:
+                time.sleep(wait_seconds)
+            elif poll.poll(wait_seconds * 1000.0):
+                self._read()
+        return True
+
+    def close(self) -> None:
+        """Take what is left in the pipe, and let go of it."""
+        while self._is_open and not self.is_too_long and self._read():
+            pass
+        self._pipe.close()
+
+    def _read(self) -> bool:
+        """Read once; return whether there was anything."""
+        try:
+            chunk = os.read(self._pipe.fileno(), _READ_BYTES)
+        except BlockingIOError:
+            return False
+        self._content += chunk
+        self._is_open = bool(chunk)
+        return self._is_open
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
