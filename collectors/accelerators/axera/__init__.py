@@ -1,0 +1,6 @@
+"""Reads Axera cards through `axcl-smi`.
+
+`parse` turns the tool's text into facts and asks nothing; `plugin` says what is asked and when.
+What all tools have in common is in `tool_passes`, `tables`, `quantities` and `cards` beside this
+package.
+"""

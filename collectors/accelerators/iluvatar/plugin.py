@@ -1,0 +1,74 @@
+"""The plugin for Iluvatar cards: what to ask `ixsmi`, and which cards they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from agent.contracts import AcceleratorPlugin
+from agent.errors import NotPresent
+from agent.model.accelerator import Accelerator, AcceleratorKind, AcceleratorReading
+from collectors.accelerators import tool_passes
+from collectors.accelerators.iluvatar import parse
+from collectors.accelerators.recording import Recording
+from collectors.accelerators.tool_passes import Form, PassKeeper, ToolForms
+from collectors.accelerators.vendor_tool import LiveTool, Tool
+
+_DEADLINE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IluvatarConfig:
+    """Names the vendor's tool: a name that PATH finds, or a path."""
+
+    tool: str = "ixsmi"
+
+
+class IluvatarPlugin:
+    """Reads Iluvatar cards from the table that `ixsmi` prints.
+
+    A board of two chips gives its power at one of them; the other's is unknown. The vendor's
+    library is never loaded: its functions bear the names of NVIDIA's.
+    """
+
+    name: ClassVar[str] = "iluvatar"
+    config_type: ClassVar[type[IluvatarConfig]] = IluvatarConfig
+
+    def __init__(self, config: IluvatarConfig, *, tool: Tool | None = None) -> None:
+        self._tool = tool or LiveTool(config.tool, deadline_seconds=_DEADLINE_SECONDS)
+        self._forms = ToolForms(self._tool, (Form(words=(), read=parse.table_cards),))
+        self._passes = PassKeeper(vendor=self.name, kind=AcceleratorKind.GPU, ask=self._forms.ask)
+
+    def probe(self) -> None:
+        """Return if the tool is here; raises NotPresent if not."""
+        try:
+            self._tool.find()
+        except NotPresent as error:
+            raise tool_passes.absent_without(self._tool, maker="Iluvatar") from error
+
+    def list_accelerators(self) -> Sequence[Accelerator]:
+        """Return the chips in the tool's order; raises ReadingUnavailable if it lists none."""
+        return self._passes.list_accelerators()
+
+    def read(self) -> Sequence[AcceleratorReading]:
+        """Return one reading of each chip; raises ReadingUnavailable if the tool lists none."""
+        return self._passes.read()
+
+    def record(self) -> Mapping[str, str]:
+        """Return what the tool prints, by file name; raises ReadingUnavailable if nothing."""
+        return self._forms.record().to_files()
+
+    @classmethod
+    def replay(cls, config: IluvatarConfig, files: Mapping[str, str]) -> IluvatarPlugin:
+        """Return a plugin that reads a recording; raises PermanentError if it is of another."""
+        recording = Recording.from_files(files)
+        program = tool_passes.only_tool(recording, Path(config.tool).name)
+        return cls(config, tool=recording.tool(program))
+
+    def close(self) -> None:
+        """Release nothing: no process runs between passes."""
+
+
+_conforms: type[AcceleratorPlugin] = IluvatarPlugin
