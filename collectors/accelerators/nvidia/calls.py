@@ -118,9 +118,9 @@ class LiveLibrary:
 class RecordingLibrary:
     """Passes calls on to a library, and keeps each answer in `answers`, by call."""
 
-    def __init__(self, library: Library, answers: dict[str, Any]) -> None:
+    def __init__(self, library: Library) -> None:
         self._library = library
-        self._answers = answers
+        self.answers: dict[str, dict[str, Any]] = {}
 
     @property
     def path(self) -> str:
@@ -150,10 +150,10 @@ class RecordingLibrary:
 
     def _keep(self, call: str, answer: Any) -> None:
         if isinstance(answer, Failure):
-            self._answers[call] = {"code": answer.code, "value": None}
+            self.answers[call] = {"code": answer.code}
         else:
             value = answer.name if isinstance(answer, Handle) else answer
-            self._answers[call] = {"code": 0, "value": value}
+            self.answers[call] = {"code": 0, "value": value}
 
 
 class RecordedLibrary:

@@ -16,7 +16,7 @@ from agent.model.accelerator import ContainerGrant
 from collectors.accelerators.nvidia import explain
 from collectors.accelerators.nvidia.answers import Nodes, Number
 from collectors.accelerators.nvidia.explain import Failure
-from collectors.accelerators.nvidia.files import Files, Unreadable
+from collectors.accelerators.nvidia.files import KernelFiles, Unreadable
 
 RUNTIME = "nvidia"
 
@@ -34,11 +34,20 @@ _LIBRARY_FOLDERS = (
     "/usr/lib",
 )
 _CUDA = "libcuda.so.1"
-# What computing, decoding video and NVML need of the driver, by name without version.
-_LIBRARIES = re.compile(
-    r"(?P<library>lib(?:cuda|cudadebugger|nvcuvid|nvidia-(?:allocator|encode|gpucomp|ml|nvvm"
-    r"|opencl|opticalflow|ptxjitcompiler)))\.so\.(?P<version>[0-9.]+)"
+# What else computing, decoding video and NVML need of the driver, where it has it.
+_LIBRARIES = (
+    "libcudadebugger.so.1",
+    "libnvcuvid.so.1",
+    "libnvidia-allocator.so.1",
+    "libnvidia-encode.so.1",
+    "libnvidia-ml.so.1",
+    "libnvidia-nvvm.so.4",
+    "libnvidia-opencl.so.1",
+    "libnvidia-opticalflow.so.1",
+    "libnvidia-ptxjitcompiler.so.1",
 )
+# Those without a short name end with the driver's version.
+_VERSIONED_LIBRARIES = ("libnvidia-gpucomp.so",)
 # CUDA's own images look for the driver here.
 _CONTAINER_FOLDER = "/usr/local/nvidia/lib64"
 _LIBRARY_PATH = f"/usr/local/nvidia/lib:{_CONTAINER_FOLDER}"
@@ -54,7 +63,7 @@ class GrantedChip:
     own: Nodes
 
 
-def has_runtime(files: Files) -> bool:
+def has_runtime(files: KernelFiles) -> bool:
     """Tell whether docker is configured with NVIDIA's runtime."""
     text = files.read(_DOCKER_CONFIGURATION)
     if isinstance(text, Unreadable):
@@ -77,73 +86,68 @@ def through_runtime(visible_devices: Sequence[str]) -> ContainerGrant:
     )
 
 
-def through_devices(chips: Sequence[GrantedChip], files: Files) -> ContainerGrant:
+def through_devices(
+    chips: Sequence[GrantedChip], files: KernelFiles, *, driver_version: str | None
+) -> ContainerGrant:
     """Return device nodes and libraries that are on this machine.
 
     Raises:
         ReadingUnavailable: one that is needed is not, or its number is not known.
     """
-    present = frozenset(files.names("/dev", prefix="nvidia"))
-    missing = [name for name in _CONTROL_NODES if name not in present]
-    if missing:
-        raise ReadingUnavailable(
-            f"/dev/{missing[0]} is not on this machine",
-            hint="create the device nodes with `nvidia-modprobe -c 0 -u`",
-        )
-    cards = dict.fromkeys(_card_node(chip, present=present) for chip in chips)
-    control = [f"/dev/{name}" for name in (*_CONTROL_NODES, *_OPTIONAL_NODES) if name in present]
+    for name in _CONTROL_NODES:
+        if not files.exists(f"/dev/{name}"):
+            raise ReadingUnavailable(
+                f"/dev/{name} is not on this machine",
+                hint="create the device nodes with `nvidia-modprobe -c 0 -u`",
+            )
+    cards = dict.fromkeys(_card_node(chip, files) for chip in chips)
+    control = [f"/dev/{name}" for name in (*_CONTROL_NODES, *_OPTIONAL_NODES)]
     capabilities = dict.fromkeys(
         node for chip in chips if chip.is_slice for node in _capability_nodes(chip, files)
     )
     return ContainerGrant(
-        devices=(*cards, *control, *capabilities),
-        mounts=tuple(_library_mounts(files)),
+        devices=(*cards, *filter(files.exists, control), *capabilities),
+        mounts=tuple(_library_mounts(files, driver_version=driver_version)),
         environment={"LD_LIBRARY_PATH": _LIBRARY_PATH},
     )
 
 
-def _card_node(chip: GrantedChip, *, present: frozenset[str]) -> str:
-    name = f"nvidia{_known(chip.card.minor, chip=chip)}"
-    if name not in present:
-        raise ReadingUnavailable(f"/dev/{name}, the node of {chip.uuid}, is not on this machine")
-    return f"/dev/{name}"
+def _card_node(chip: GrantedChip, files: KernelFiles) -> str:
+    node = f"/dev/nvidia{_known(chip.card.minor, chip=chip)}"
+    if not files.exists(node):
+        raise ReadingUnavailable(f"{node}, the node of {chip.uuid}, is not on this machine")
+    return node
 
 
-def _capability_nodes(chip: GrantedChip, files: Files) -> Iterator[str]:
+def _capability_nodes(chip: GrantedChip, files: KernelFiles) -> Iterator[str]:
     card = _known(chip.card.minor, chip=chip)
     instance = f"{_CAPABILITIES}/gpu{card}/mig/gi{_known(chip.own.gpu_instance, chip=chip)}"
     compute = f"ci{_known(chip.own.compute_instance, chip=chip)}"
-    present = frozenset(files.names("/dev/nvidia-caps", prefix="nvidia-cap"))
     for path in (f"{instance}/access", f"{instance}/{compute}/access"):
         text = files.read(path)
         found = None if isinstance(text, Unreadable) else _CAPABILITY_NODE.search(text)
-        name = None if found is None else f"nvidia-cap{found[1]}"
-        if name is None or name not in present:
+        node = None if found is None else f"/dev/nvidia-caps/nvidia-cap{found[1]}"
+        if node is None or not files.exists(node):
             raise ReadingUnavailable(
                 f"the access node of the slice {chip.uuid} is not on this machine",
-                hint="create it with `nvidia-modprobe -f " + path + "`",
+                hint=f"create it with `nvidia-modprobe -f {path}`",
             )
-        yield f"/dev/nvidia-caps/{name}"
+        yield node
 
 
-def _library_mounts(files: Files) -> Iterator[tuple[str, str]]:
-    for folder in _LIBRARY_FOLDERS:
-        names = files.names(folder, prefix="lib")
-        if _CUDA in names:
-            break
-    else:
+def _library_mounts(files: KernelFiles, *, driver_version: str | None) -> Iterator[tuple[str, str]]:
+    folder = next((each for each in _LIBRARY_FOLDERS if files.exists(f"{each}/{_CUDA}")), None)
+    if folder is None:
         raise ReadingUnavailable(
             f"the driver's {_CUDA} is in none of {', '.join(_LIBRARY_FOLDERS)}",
             hint="install the NVIDIA Container Toolkit: it knows every place",
         )
-    by_library: dict[str, list[str]] = {}
+    names = [_CUDA, *_LIBRARIES]
+    if driver_version is not None:
+        names += [f"{each}.{driver_version}" for each in _VERSIONED_LIBRARIES]
     for name in names:
-        if match := _LIBRARIES.fullmatch(name):
-            by_library.setdefault(match["library"], []).append(name)
-    for versions in by_library.values():
-        # The name that programs are linked to is the short one; some have the long one alone.
-        name = min(versions, key=len)
-        yield f"{folder}/{name}", f"{_CONTAINER_FOLDER}/{name}"
+        if files.exists(f"{folder}/{name}"):
+            yield f"{folder}/{name}", f"{_CONTAINER_FOLDER}/{name}"
 
 
 def _known(number: Number, *, chip: GrantedChip) -> int:

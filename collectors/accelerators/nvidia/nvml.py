@@ -12,6 +12,7 @@ from collectors.accelerators.nvidia.answers import (
     Number,
     Occupancy,
     Sensors,
+    Text,
 )
 from collectors.accelerators.nvidia.calls import Handle, Library
 from collectors.accelerators.nvidia.explain import Failure
@@ -43,6 +44,11 @@ class Nvml:
 
     def __init__(self, library: Library) -> None:
         self._library = library
+
+    def driver_version(self) -> Text:
+        """Return the driver's version, which ends the names of some of its files."""
+        version: Text = self._library.ask("nvmlSystemGetDriverVersion")
+        return version
 
     def count(self) -> Number:
         """Return the number of cards, lost ones included."""

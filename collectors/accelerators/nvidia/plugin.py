@@ -6,11 +6,17 @@ import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from agent.contracts import AcceleratorPlugin, GrantsToContainers, Records, Replays
 from agent.errors import NotPresent, ReadingUnavailable
 from agent.model.accelerator import Accelerator, AcceleratorReading, ContainerGrant, Health
+from collectors.accelerators.machine_files import (
+    LiveFiles,
+    MachineFiles,
+    RecordedFiles,
+    RecordingFiles,
+)
 from collectors.accelerators.nvidia import convert, explain, grants, tegra_convert
 from collectors.accelerators.nvidia.answers import Condition, Occupancy
 from collectors.accelerators.nvidia.calls import (
@@ -24,7 +30,7 @@ from collectors.accelerators.nvidia.calls import (
     checked_answers,
 )
 from collectors.accelerators.nvidia.explain import Failure
-from collectors.accelerators.nvidia.files import Files, LiveFiles, RecordedFiles, RecordingFiles
+from collectors.accelerators.nvidia.files import KernelFiles
 from collectors.accelerators.nvidia.grants import GrantedChip
 from collectors.accelerators.nvidia.nvml import Nvml
 from collectors.accelerators.nvidia.tegra import Tegra
@@ -63,11 +69,16 @@ class NvidiaPlugin:
     config_type: ClassVar[type[NvidiaConfig]] = NvidiaConfig
 
     def __init__(
-        self, config: NvidiaConfig, *, library: Library | None = None, files: Files | None = None
+        self,
+        config: NvidiaConfig,
+        *,
+        library: Library | None = None,
+        files: MachineFiles | None = None,
     ) -> None:
         self._config = config
         self._library = LiveLibrary(config.library) if library is None else library
-        self._files = LiveFiles() if files is None else files
+        self._machine_files = LiveFiles() if files is None else files
+        self._files = KernelFiles(self._machine_files)
         self._nvml = Nvml(self._library)
         self._tegra = Tegra(self._files)
         self._walk = Walk(self._library, self._files)
@@ -143,7 +154,10 @@ class NvidiaPlugin:
             for unit in chosen
             if isinstance(unit.card, Handle) and isinstance(unit.handle, Handle)
         ]
-        return grants.through_devices(chips, self._files)
+        version = self._nvml.driver_version()
+        return grants.through_devices(
+            chips, self._files, driver_version=None if isinstance(version, Failure) else version
+        )
 
     def record(self) -> Mapping[str, str]:
         """Return what NVML and the kernel answer, call by call, nothing redacted.
@@ -151,13 +165,9 @@ class NvidiaPlugin:
         Raises:
             ReadingUnavailable: the library is not on this machine, and this is no Jetson.
         """
-        answers: dict[str, Any] = {}
         self.close()
-        plugin = NvidiaPlugin(
-            self._config,
-            library=RecordingLibrary(self._library, answers),
-            files=RecordingFiles(self._files, answers),
-        )
+        library, files = RecordingLibrary(self._library), RecordingFiles(self._machine_files)
+        plugin = NvidiaPlugin(self._config, library=library, files=files)
         try:
             plugin.read()
             for accelerator in plugin.list_accelerators():
@@ -166,11 +176,11 @@ class NvidiaPlugin:
                     plugin.grant([accelerator.uuid])
         except ReadingUnavailable:
             # So is a driver that fails.
-            if answers[OPENING] == {"code": explain.LIBRARY_NOT_FOUND, "value": None}:
+            if library.answers[OPENING]["code"] == explain.LIBRARY_NOT_FOUND:
                 raise
         finally:
             plugin.close()
-        return Recording(library=answers).to_files()
+        return Recording(library={**files.answers, **library.answers}).to_files()
 
     @classmethod
     def replay(cls, config: NvidiaConfig, files: Mapping[str, str]) -> NvidiaPlugin:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from collectors.accelerators.nvidia.files import MISSING, Files, FileText, Unreadable
+from collectors.accelerators.nvidia.files import MISSING, FileText, KernelFiles, Unreadable
 
 _DEVICE_TREE = "/proc/device-tree"
 _TEGRA = re.compile(r"nvidia,tegra[0-9]+")
@@ -60,7 +60,7 @@ class TegraSensors:
 class Tegra:
     """Asks for the built-in GPU; each method reads a handful of small files."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: KernelFiles) -> None:
         self._files = files
 
     def is_present(self) -> bool:
@@ -96,19 +96,19 @@ class Tegra:
 
     def _load_paths(self) -> Iterator[str]:
         yield from _LOADS
-        for name in self._files.names(_DEVFREQ, prefix=""):
+        for name in self._files.names(_DEVFREQ):
             node = self._files.read(f"{_DEVFREQ}/{name}/device/of_node/name")
             if not isinstance(node, Unreadable) and node.strip("\0") in _GPU_NODES:
                 yield f"{_DEVFREQ}/{name}/device/load"
 
     def _temperature(self) -> FileText:
-        for zone in self._files.names(_THERMAL, prefix="thermal_zone"):
+        for zone in self._files.names(_THERMAL):
             if self._files.read(f"{_THERMAL}/{zone}/type") in _GPU_ZONES:
                 return self._files.read(f"{_THERMAL}/{zone}/temp")
         return MISSING
 
     def _hwmon_rails(self) -> Iterator[Rail]:
-        for monitor in self._files.names(_HWMON, prefix="hwmon"):
+        for monitor in self._files.names(_HWMON):
             folder = f"{_HWMON}/{monitor}"
             if not self._is_power_monitor(f"{folder}/name"):
                 continue
@@ -123,7 +123,7 @@ class Tegra:
 
     def _iio_rails(self) -> Iterator[Rail]:
         # JetPack 4 and before.
-        for monitor in self._files.names(_IIO, prefix="iio:device"):
+        for monitor in self._files.names(_IIO):
             folder = f"{_IIO}/{monitor}"
             if not self._is_power_monitor(f"{folder}/name"):
                 continue

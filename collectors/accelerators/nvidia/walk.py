@@ -12,7 +12,7 @@ from collectors.accelerators.nvidia import convert, explain, tegra_convert
 from collectors.accelerators.nvidia.answers import Identity, Number
 from collectors.accelerators.nvidia.calls import Handle, Library
 from collectors.accelerators.nvidia.explain import Failure
-from collectors.accelerators.nvidia.files import Files
+from collectors.accelerators.nvidia.files import KernelFiles
 from collectors.accelerators.nvidia.nvml import Nvml
 from collectors.accelerators.nvidia.tegra import Tegra
 
@@ -48,7 +48,7 @@ class Walk:
     It is opened anew when the driver binds or releases a card.
     """
 
-    def __init__(self, library: Library, files: Files) -> None:
+    def __init__(self, library: Library, files: KernelFiles) -> None:
         self._library = library
         self._files = files
         self._nvml = Nvml(library)
@@ -99,7 +99,7 @@ class Walk:
         return listed
 
     def _open(self) -> Failure | None:
-        bound = frozenset(self._files.names(_BOUND_CARDS, prefix=""))
+        bound = frozenset(self._files.names(_BOUND_CARDS))
         if self._library.is_open and bound == self._bound_at_opening:
             return None
         self._library.close()

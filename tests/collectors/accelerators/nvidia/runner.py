@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import NotPresent, ReadingUnavailable
+from collectors.accelerators.machine_files import LiveFiles
 from collectors.accelerators.nvidia.calls import LiveLibrary
 from collectors.accelerators.nvidia.explain import Failure
-from collectors.accelerators.nvidia.files import LiveFiles
 from collectors.accelerators.nvidia.nvml import Nvml
 from collectors.accelerators.nvidia.plugin import NvidiaConfig, NvidiaPlugin
 

@@ -30,6 +30,8 @@
  *   mig = 1            MIG is on (without the key the card has no MIG)
  *   slices_at_most = 7 what nvmlDeviceGetMaxMigDeviceCount answers
  *   index = 3          of a slice: its number on the card
+ *   minor = 0          of a card: the number of its device node
+ *   gpu_instance, compute_instance   of a slice: the numbers of its access nodes
  *   lost_after_calls = N    after N calls that name the card, it is lost for good (0: from the start)
  *   FUNCTION = CODE    this function returns CODE for this card
  * A number that is not given is not supported (code 3); `all-ones` is NVML's "not available".
@@ -81,6 +83,7 @@ typedef struct {
     number memory_total, memory_reserved, memory_used, utilization, temperature, power, energy;
     number ecc_uncorrected, rows_pending, rows_failed, recovery_action;
     number mig, slices_at_most, index, lost_after_calls;
+    number minor, gpu_instance, compute_instance;
     overrides returns;
 } unit;
 
@@ -107,6 +110,7 @@ static const struct {
     NUMBER(energy),       NUMBER(ecc_uncorrected), NUMBER(rows_pending),
     NUMBER(rows_failed),  NUMBER(recovery_action), NUMBER(mig),
     NUMBER(index),        NUMBER(slices_at_most),  NUMBER(lost_after_calls),
+    NUMBER(minor),        NUMBER(gpu_instance),    NUMBER(compute_instance),
 #undef NUMBER
 };
 
@@ -492,6 +496,11 @@ int nvmlDeviceGetTotalEnergyConsumption(unit *of, unsigned long long *millijoule
     return give_u64(of->energy, millijoules);
 }
 
+int nvmlDeviceGetMinorNumber(unit *of, unsigned int *minor) {
+    ENTER_UNIT(of);
+    return give_u32(of->minor, minor);
+}
+
 /* Health */
 
 int nvmlDeviceGetTotalEccErrors(unit *of, int type, int counter, unsigned long long *count) {
@@ -563,6 +572,16 @@ int nvmlDeviceGetMigDeviceHandleByIndex(unit *of, unsigned int index, unit **fou
         }
     }
     return NOT_FOUND;
+}
+
+int nvmlDeviceGetGpuInstanceId(unit *of, unsigned int *id) {
+    ENTER_UNIT(of);
+    return give_u32(of->gpu_instance, id);
+}
+
+int nvmlDeviceGetComputeInstanceId(unit *of, unsigned int *id) {
+    ENTER_UNIT(of);
+    return give_u32(of->compute_instance, id);
 }
 
 int nvmlDeviceGetDeviceHandleFromMigDeviceHandle(unit *of, unit **card) {
