@@ -50,7 +50,6 @@ def plan(settings: Settings, *, wiring: Wiring) -> tuple[PartPlan, ...]:
     """
     if settings.acsmp:
         self_test.run()
-    wiring.settings = settings
     plans = [_sampler(settings, wiring=wiring), _local_socket(settings, wiring=wiring)]
     if settings.metrics is not None:
         plans.append(_metrics(settings.metrics, wiring=wiring))
@@ -67,6 +66,7 @@ def plan(settings: Settings, *, wiring: Wiring) -> tuple[PartPlan, ...]:
             )
             for each, identity in zip(settings.acsmp, identities, strict=False)
         ]
+    wiring.settings = settings
     return tuple(plans)
 
 

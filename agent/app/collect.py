@@ -28,7 +28,7 @@ def document(
     """Return what one sample of everything found.
 
     `address` is the IPv4 address told to platforms, None where no route leads anywhere. `node` is
-    None for a recording of another machine.
+    None for a recording of another machine, and where there is no configuration.
     """
     host, cpu, memory = view.host, view.cpu, view.memory
     return {

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from agent.app import collect, platforms
-from agent.config.settings import Settings
+from agent.config.settings import NodeSettings, Settings
 from agent.errors import TransientError
 from agent.model.clock import SystemClock
 from agent.model.view import PluginState, PluginStatus
@@ -17,29 +17,35 @@ from agent.sampling.inspection import inspect_plugins
 from agent.sampling.sampler import Sampler
 from agent.transport.client import HttpClient
 
-# A plugin's own deadlines (10 s to probe, 5 s to read) end sooner.
-SAMPLE_SECONDS = 20.0
+# A plugin's own deadlines (10 s to probe, 15 s to read) end sooner.
+SAMPLE_SECONDS = 28.0
 ADDRESS_SECONDS = 2.0
 
+# Only its sections on what is sampled are used; the code is never shown.
+_DEFAULTS = Settings(node=NodeSettings(code="", type="AI_BOX"))
 
-def take(settings: Settings) -> dict[str, Any]:
-    """Return one sample of everything as the document of `collect --json`."""
-    sampler = Sampler(settings, clock=SystemClock())
+
+def take(settings: Settings | None) -> dict[str, Any]:
+    """Return one sample of everything as the document of `collect --json`.
+
+    None samples with the defaults, on a machine without a configuration.
+    """
+    sampler = Sampler(settings or _DEFAULTS, clock=SystemClock())
     with _states_kept_from_the_log():
         view = sampler.sample_once(deadline_seconds=SAMPLE_SECONDS)
     return collect.document(
         view,
-        node=settings.node,
-        address=own_address(settings),
+        node=settings.node if settings else None,
+        address=own_address(settings) if settings else None,
         identify=AcceleratorIdentifiers().identify,
     )
 
 
-def plugins(settings: Settings) -> list[dict[str, Any]]:
-    """Return every plugin's state after one probe."""
+def plugins(settings: Settings | None) -> list[dict[str, Any]]:
+    """Return every plugin's state after one probe; None probes with the defaults."""
     return [
         {"group": each.group, "name": each.name, "state": each.state.value, "detail": each.detail}
-        for each in _inspect(settings)
+        for each in _inspect(settings or _DEFAULTS)
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from agent.app import loading, once
+from agent.app import named_files, once
 from agent.cli.main import add_config_argument, fail
 
 EPILOG = """\
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Check the file and the plugins' own sections."""
-    loaded = loading.load_all(arguments.config)
+    loaded = named_files.load_checked(arguments.config)
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     broken = once.broken_plugins(loaded.settings)

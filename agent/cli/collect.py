@@ -12,7 +12,7 @@ from agent.cli.main import (
     add_config_argument,
     add_json_argument,
     load_accelerator_sections,
-    load_settings,
+    load_settings_if_any,
 )
 
 EPILOG = """\
@@ -20,6 +20,7 @@ example:
   computility-agent collect --json | jq '.accelerators[] | {product_name, power_watts}'
   computility-agent collect --replay recording.tar.gz
 
+Without a configuration the defaults are used, and the node has no code.
 A value that is not known is null, and `unknown` says why. Exit status 1: a plugin is at fault.
 --replay shows the accelerators in what `record` wrote, on any machine. It needs no configuration;
 --config gives the plugins their own settings. Nothing is told of node, CPU, memory and disks.
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Take one sample and print it."""
     if arguments.replay is None:
-        found = once.take(load_settings(arguments))
+        found = once.take(load_settings_if_any(arguments))
     else:
         # The file of this machine's own agent says nothing about a recording.
         is_given = arguments.config != DEFAULT_CONFIG

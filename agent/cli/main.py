@@ -131,6 +131,18 @@ def load_settings(arguments: argparse.Namespace) -> Settings:
     return loaded.settings
 
 
+def load_settings_if_any(arguments: argparse.Namespace) -> Settings | None:
+    """Return the settings; None on a machine that has no configuration and was given none.
+
+    Raises:
+        ConfigError: every problem of the file at once.
+    """
+    if arguments.config == DEFAULT_CONFIG and not DEFAULT_CONFIG.exists():
+        print(f"note: there is no {DEFAULT_CONFIG}; defaults are used", file=sys.stderr)
+        return None
+    return load_settings(arguments)
+
+
 def load_accelerator_sections(arguments: argparse.Namespace) -> Mapping[str, AcceleratorSettings]:
     """Return the sections of the plugins; defaults where the default file is not there.
 

@@ -10,7 +10,7 @@ from agent.cli.main import (
     add_config_argument,
     add_json_argument,
     load_accelerator_sections,
-    load_settings,
+    load_settings_if_any,
 )
 from agent.errors import BadInput
 
@@ -43,7 +43,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Probe every plugin once and print its state, or print a grant."""
     if arguments.grant is not None:
         return _grant(arguments)
-    plugins = once.plugins(load_settings(arguments))
+    plugins = once.plugins(load_settings_if_any(arguments))
     if arguments.json:
         print(json.dumps(plugins, ensure_ascii=False, indent=2))
     else:

@@ -12,6 +12,7 @@ from agent.config.build import Builder
 from agent.config.environment import Variables
 from agent.config.files import Files
 from agent.config.findings import Findings
+from agent.config.nodes import Place
 from agent.config.settings import Settings
 from agent.errors import ConfigError, ConfigProblem
 
@@ -22,12 +23,26 @@ class Loaded:
 
     `warnings` are things that are allowed, but that an operator ought to know, in the order of
     the file. `written` gives, for a secret or a value that came through `${NAME}`, by its key
-    path, the key and the text that stand for it in a file: never the value itself.
+    path, the key and the text that stand for it in a file: never the value itself. `places` is
+    where each key path's value stands.
     """
 
     settings: Settings
     warnings: tuple[ConfigProblem, ...] = ()
     written: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    file: str = ""
+    places: Mapping[str, Place] = field(default_factory=dict)
+
+    def problem(self, key: str, message: str) -> ConfigProblem:
+        """Return a problem with the setting at a key path, with its place where it has one."""
+        place = self.places.get(key)
+        return ConfigProblem(
+            file=self.file,
+            key=key,
+            message=message,
+            line=place.line if place else None,
+            column=place.column if place else None,
+        )
 
 
 def load(
@@ -81,7 +96,13 @@ def load_text(
     settings: Settings = builder.section(Settings, root, key="", place=root.place)
     rules.check(findings)
     findings.raise_problems()
-    return Loaded(settings=settings, warnings=findings.warnings, written=findings.written)
+    return Loaded(
+        settings=settings,
+        warnings=findings.warnings,
+        written=findings.written,
+        file=findings.file,
+        places=findings.places,
+    )
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -79,3 +79,28 @@ def test_the_section_of_a_plugin_that_is_off_is_left_alone(operator):
 def test_an_absent_card_is_no_fault_of_the_configuration(operator):
     path = operator.write(NODE + "accelerators:\n  nvidia: {enabled: true}\n")
     assert operator("check-config", "--config", path).status == 0
+
+
+def test_keys_and_certificates_are_tried_and_not_only_found(operator):
+    (operator.folder / "garbage.pem").write_text("garbage")
+    path = operator.write(
+        f"{NODE}"
+        "device_api:\n"
+        "  password_file: password\n"
+        "  tls: {certificate: garbage.pem, private_key: garbage.pem}\n"
+        "acsmp:\n"
+        "  - name: city\n"
+        "    url: https://acsmp.example\n"
+        "    sm2_public_key_file: garbage.pem\n"
+        "    ca_file: garbage.pem\n"
+    )
+    asked = operator("check-config", "--config", path)
+    assert asked.status == 2
+    head = f"computility-agent: {path}:"
+    places = [line.removeprefix(head).split(": ")[:2] for line in asked.complaints]
+    assert places == [
+        ["4:9", "device_api.tls.certificate"],
+        ["8:5", "acsmp[0].sm2_public_key_file"],
+        ["9:5", "acsmp[0].ca_file"],
+    ]
+    assert operator("run", "--config", path).status == 2

@@ -143,3 +143,21 @@ def test_the_address_is_the_one_that_a_platform_would_be_told(operator, without_
     assert operator("collect", "--json", "--config", given).document["node"]["address"] == (
         "192.0.2.7"
     )
+
+
+def test_a_machine_without_a_configuration_is_sampled_with_the_defaults(
+    operator, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("agent.cli.main.DEFAULT_CONFIG", tmp_path / "none.yaml")
+    asked = operator("collect", "--json")
+    assert asked.status == 0
+    assert "defaults are used" in asked.err
+    node = asked.document["node"]
+    assert (node["computility_code"], node["type"], node["address"]) == (None, None, None)
+    assert asked.document["memory"]["total_bytes"] > 0
+    assert operator("plugins").status == 0
+    assert "unknown unknown" in operator("collect").out
+
+
+def test_a_file_that_was_named_has_to_be_there(operator, tmp_path):
+    assert operator("collect", "--config", tmp_path / "none.yaml").status == 2
