@@ -37,12 +37,14 @@ class AscendConfig:
     """Names the sources and which to use.
 
     `library` is a name that the dynamic loader finds, or a path; `tool` a name that PATH finds, or
-    a path. `auto` takes the library where it answers, else the tool.
+    a path. `auto` takes the library where it answers, else the tool. `board` is what cards with one
+    chip were sold as ("Atlas 300I Pro"), where the driver does not tell.
     """
 
     tool: str = "npu-smi"
     library: str = DEFAULT
     source: Literal["auto", "library", "tool"] = "auto"
+    board: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +115,7 @@ class AscendPlugin:
         """
         done = self._fresh = self._pass()
         return [
-            convert.accelerator(chip, source=done.source, position=position)
+            convert.accelerator(self._as_sold(chip), source=done.source, position=position)
             for position, chip in enumerate(done.chips)
         ]
 
@@ -292,6 +294,12 @@ class AscendPlugin:
             _log.warning("ascend_chips=%d before=%d", len(now), len(before))
         self._last = now
         return replace(done, chips=tuple(chips))
+
+    def _as_sold(self, chip: Chip) -> Chip:
+        # A card with several chips is known by their number.
+        if chip.board_name is not None or chip.chips_on_card not in (1, None):
+            return chip
+        return replace(chip, board_name=self._config.board)
 
     def _with_known_identity(self, chip: Chip) -> Chip:
         known = self._last.get((chip.card, chip.chip))
