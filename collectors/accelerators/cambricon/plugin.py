@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from agent.contracts import AcceleratorPlugin, GrantsToContainers, Records
+from agent.contracts import AcceleratorPlugin, GrantsToContainers, Records, Replays
 from agent.errors import NotPresent, PermanentError, ReadingUnavailable
 from agent.model.accelerator import Accelerator, AcceleratorReading, ContainerGrant, Health
 from collectors.accelerators.cambricon import convert, explain, table
@@ -322,3 +322,4 @@ def _hint(answer: object) -> str | None:
 _conforms: type[AcceleratorPlugin] = CambriconPlugin
 _grants: type[GrantsToContainers] = CambriconPlugin
 _records: type[Records] = CambriconPlugin
+_replays: type[Replays] = CambriconPlugin

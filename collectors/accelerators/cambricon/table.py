@@ -233,4 +233,4 @@ def _word(values: Mapping[str, str], column: str) -> Text:
 
 
 def _printed(word: str) -> Unknown:
-    return Unknown(f"cnmon prints {word!r}")
+    return Unknown(f"cnmon prints {' '.join(word.split())!r}")
