@@ -158,35 +158,35 @@ def _memory_used(chip: Chip) -> int | Missing:
 
 
 def _without_repeats(chips: Sequence[Chip]) -> list[Chip]:
-    """Return chips that are listed once: the tool's own number is never given twice."""
-    found: dict[int, Chip] = {}
+    """Return each chip once: a line that is printed twice is one chip."""
+    found: dict[tuple[int, str], Chip] = {}
     for chip in chips:
-        found.setdefault(chip.index, chip)
+        found.setdefault((chip.index, _text_or_empty(chip.pci_address)), chip)
     return list(found.values())
 
 
 def _uuids(chips: Sequence[Chip]) -> list[str]:
     makers = Counter(chip.uuid for chip in chips if not isinstance(chip.uuid, Missing))
-    numbers = _numbers_on_card(chips)
     # A serial number is one card's: the same at two addresses is a placeholder.
     places: dict[str, set[str]] = {}
     for chip in chips:
         if not isinstance(chip.serial, Missing) and not _is_function(chip):
             places.setdefault(chip.serial, set()).add(_text_or_empty(chip.pci_address))
     uuids: list[str] = []
-    for chip, number in zip(chips, numbers, strict=True):
-        serial, address = chip.serial, chip.pci_address
+    for place, (chip, number) in enumerate(zip(chips, _numbers_on_card(chips), strict=True)):
+        names = []
         if not isinstance(chip.uuid, Missing) and makers[chip.uuid] == 1:
-            uuid = chip.uuid
-        elif not isinstance(serial, Missing) and len(places.get(serial, ())) == 1:
-            uuid = f"{serial}-{number}"
-        elif not isinstance(address, Missing):
-            uuid = f"{VENDOR}-{address}-{number}"
-        else:
-            uuid = f"{VENDOR}#{chip.index}"
-        if _is_function(chip) and not isinstance(address, Missing):
-            uuid = f"{VENDOR}-{address}-{number}"
-        uuids.append(uuid if uuid not in uuids else f"{VENDOR}#{chip.index}")
+            names.append(chip.uuid)
+        if (
+            not isinstance(chip.serial, Missing)
+            and not _is_function(chip)  # it has the serial number of its card
+            and len(places[chip.serial]) == 1
+        ):
+            names.append(f"{chip.serial}-{number}")
+        if not isinstance(chip.pci_address, Missing):
+            names.append(f"{VENDOR}-{chip.pci_address}-{number}")
+        names += [f"{VENDOR}#{chip.index}", f"{VENDOR}#{chip.index}-{place}"]
+        uuids.append(next(name for name in names if name not in uuids))
     return uuids
 
 

@@ -14,6 +14,7 @@ from collectors.accelerators.kunlun import quantities
 from collectors.accelerators.kunlun.facts import Chip, Missing, Number, Text
 
 _FIRST = re.compile(r"\s*([0-9]{1,4})\s+(\S.*?)\s*")
+_USAGE_AND_CAP = re.compile(r"(?:^|\s)(N/A|[0-9.]+W)\s*/\s*(?:N/A|[0-9.]+W)\s*$")
 _Cells = list[str]
 
 
@@ -114,10 +115,10 @@ def _number_with(word: str, *, unit: str) -> bool:
 def _power(cells: Mapping[str, str]) -> Number:
     if "Pwr:Usage/Cap" not in cells:
         return quantities.not_shown("Pwr:Usage")
-    usage, _, cap = cells["Pwr:Usage/Cap"].rpartition(" / ")
-    if not cap.strip() or not usage.strip():
-        return quantities.no_value("N/A", name="Pwr:Usage")
-    return quantities.watts(usage.split()[-1], unit="W", name="Pwr:Usage")
+    match = _USAGE_AND_CAP.search(cells["Pwr:Usage/Cap"])
+    if match is None:
+        return Missing("not understood: the tool's power and its cap")
+    return quantities.watts(match.group(1), unit="W", name="Pwr:Usage")
 
 
 def _named(block: _Block, *, header: _Block) -> dict[str, str]:

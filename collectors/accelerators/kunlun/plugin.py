@@ -232,28 +232,21 @@ class KunlunPlugin:
         raise _both_failed(tool, library=library)
 
     def _with_last_identity(self, chips: Sequence[Chip]) -> list[Chip]:
-        """Return the chips, a lost one with what was known of it: others have not moved up."""
-        present = {chip.pci_address for chip in chips}
-        identified = []
-        for chip in chips:
-            before = self._last_seen.get(chip.index)
-            if (
-                isinstance(chip.pci_address, Missing)
-                and before is not None
-                and before.pci_address not in present
-            ):
-                chip = replace(  # noqa: PLW2901 - the same chip, named
-                    chip,
-                    pci_address=before.pci_address,
-                    model=before.model,
-                    serial=before.serial,
-                    uuid=before.uuid,
-                    memory_total_bytes=before.memory_total_bytes,
-                    chip_on_card=before.chip_on_card,
-                    node_number=before.node_number,
-                )
-            identified.append(chip)
-        return identified
+        """Return the chips, a lost one with what was known of it, unless others have moved up."""
+        have_moved = any(
+            not isinstance(chip.pci_address, Missing)
+            and chip.index in self._last_seen
+            and chip.pci_address != self._last_seen[chip.index].pci_address
+            for chip in chips
+        )
+        return [
+            _named_as(chip, before=self._last_seen[chip.index])
+            if isinstance(chip.pci_address, Missing)
+            and chip.index in self._last_seen
+            and not have_moved
+            else chip
+            for chip in chips
+        ]
 
     def _with_state(self, chip: Chip) -> Chip:
         if not isinstance(chip.state, Missing) or chip.state.code is not None:
@@ -275,6 +268,19 @@ class KunlunPlugin:
         if reason and reason != self._fallback_reason:
             _log.warning("kunlun source=tool because=%s", reason)
         self._fallback_reason = reason
+
+
+def _named_as(chip: Chip, *, before: Chip) -> Chip:
+    return replace(
+        chip,
+        pci_address=before.pci_address,
+        model=before.model,
+        serial=before.serial,
+        uuid=before.uuid,
+        memory_total_bytes=before.memory_total_bytes,
+        chip_on_card=before.chip_on_card,
+        node_number=before.node_number,
+    )
 
 
 def _names(config: KunlunConfig) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ _INTEGER = re.compile(r"[0-9]{1,15}")
 _DECIMAL = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,6})?")
 _ADDRESS = re.compile(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7]")
 _NODE = re.compile(r"/dev/xpu([0-9]{1,4})")
+_PAIR = re.compile(r"(N/A|[0-9]+\s*[A-Za-z]*)\s*/\s*(N/A|[0-9]+\s*[A-Za-z]+)")
 _PLACEHOLDER = re.compile(r"[x*?.]+|0+|f+", re.IGNORECASE)
 
 # A card draws more than 1 W and less than 1000 W, so that the two units of the tool's versions
@@ -47,15 +48,19 @@ def serial(cell: str, *, name: str) -> Text:
 
 def memory_pair(cell: str, *, name: str) -> tuple[Whole, Whole]:
     """Return used and total bytes of `504 / 8064 MB` or `100MiB / 98304MiB`."""
-    used_text, slash, total_text = cell.partition("/")
-    total, unit = _split_unit(total_text)
-    used, used_unit = _split_unit(used_text)
-    if not slash or is_no_value(cell.strip()):
-        missing = no_value(cell.strip(), name=name)
+    match = _PAIR.fullmatch(cell.strip())
+    if match is None:
+        missing = (
+            no_value(cell.strip(), name=name)
+            if is_no_value(cell.strip())
+            else Missing(f"not understood: {name} is {_shown(cell)}")
+        )
         return missing, missing
+    used, used_unit = _split_unit(match.group(1))
+    total, unit = _split_unit(match.group(2))
     return (
-        _bytes(used, unit=used_unit or unit, cell=cell, name=name),
-        _bytes(total, unit=unit, cell=cell, name=name),
+        _bytes(used, unit=used_unit or unit, cell=match.group(1), name=f"used {name}"),
+        _bytes(total, unit=unit, cell=match.group(2), name=name),
     )
 
 
@@ -169,7 +174,7 @@ def _split_unit(cell: str) -> tuple[str, str]:
 
 
 def _bytes(number: str, *, unit: str, cell: str, name: str) -> Whole:
-    if is_no_value(number) and is_no_value(cell.strip()):
+    if is_no_value(cell.strip()):
         return no_value(cell.strip(), name=name)
     if unit not in _BYTES_OF_UNIT or not _INTEGER.fullmatch(number):
         return Missing(f"not understood: {name} is {_shown(cell)}")

@@ -20,8 +20,8 @@ def is_header(line: str) -> bool:
 def parse(lines: Sequence[str]) -> list[Chip]:
     """Return the chips of these lines, in their order.
 
-    The output has no index; the minor number, which names the device node, is taken for it, and
-    the place in the output where one is missing.
+    The output has no index: the minor number, which names the device node, is taken for it, and
+    where one is missing a number that is free.
     """
     blocks: list[tuple[str, list[str]]] = []
     for line in lines:
@@ -31,14 +31,19 @@ def parse(lines: Sequence[str]) -> list[Chip]:
         elif blocks:
             blocks[-1][1].append(line)
     values = [_values(below) for _, below in blocks]
-    minors = [quantities.whole(each.get(("Minor Number",), ""), name="") for each in values]
-    numbers = [minor for minor in minors if not isinstance(minor, Missing)]
-    use_minors = len(set(numbers)) == len(blocks)
+    minors = [
+        quantities.whole(each.get(("Minor Number",), ""), name="Minor Number") for each in values
+    ]
+    taken = {minor for minor in minors if not isinstance(minor, Missing)}
+    free = (number for number in range(2 * len(blocks)) if number not in taken)
     return [
-        _chip(each, address=address, index=numbers[place] if use_minors else place, minor=minor)
-        for place, ((address, _), each, minor) in enumerate(
-            zip(blocks, values, minors, strict=True)
+        _chip(
+            each,
+            address=address,
+            index=next(free) if isinstance(minor, Missing) else minor,
+            minor=minor,
         )
+        for (address, _), each, minor in zip(blocks, values, minors, strict=True)
     ]
 
 
@@ -101,10 +106,14 @@ def _values(lines: Sequence[str]) -> dict[_Path, str]:
     found: dict[_Path, str] = {}
     twice: set[_Path] = set()
     above: list[tuple[int, str]] = []
+    outermost: int | None = None
     for line in lines:
         if not line.strip():
             continue
         indent = len(line) - len(line.lstrip())
+        outermost = indent if outermost is None else outermost
+        if indent < outermost:
+            continue
         while above and above[-1][0] >= indent:
             above.pop()
         name, colon, value = line.strip().partition(" : ")
