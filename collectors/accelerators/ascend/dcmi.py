@@ -18,8 +18,8 @@ from collectors.accelerators.ascend.facts import (
 )
 from collectors.accelerators.ascend.library import Answer, Library
 
-# `dcmi_get_device_type`: others are helpers on the card that no work can be given to.
-_NPU = 0
+# `dcmi_get_device_type`: the controllers on a card, which no work can be given to.
+_HELPERS = (1, 2)
 # `dcmi_get_device_utilization_rate`.
 _AI_CORE = 2
 _WHOLE_CHIP = 13
@@ -143,7 +143,7 @@ class Dcmi:
         for number in range(most):
             kind = self._call("dcmi_get_device_type", card, number)
             # A chip that does not tell what it is stays: it may be sick.
-            is_helper = number in (mcu, cpu) if kind.code != explain.OK else kind.value != _NPU
+            is_helper = number in (mcu, cpu) if kind.code != explain.OK else kind.value in _HELPERS
             if not is_helper:
                 numbers.append(number)
         return numbers

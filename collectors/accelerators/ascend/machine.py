@@ -18,10 +18,10 @@ class Machine:
     root: Path | None
 
     def has_nodes(self) -> bool:
-        """Return whether the driver has made any device node."""
+        """Return whether the driver has made a device node for any chip."""
         if self.root is None:
             return True
-        return any((self.root / "dev").glob("davinci*"))
+        return any((self.root / "dev").glob("davinci[0-9]*"))
 
     def has(self, path: str) -> bool:
         """Return whether an absolute path is there."""

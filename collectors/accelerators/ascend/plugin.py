@@ -290,8 +290,8 @@ class AscendPlugin:
             ]
             chips += lost
             now |= {(chip.card, chip.chip): chip for chip in lost}
-        if before and before.keys() != now.keys():
-            _log.warning("ascend_chips=%d before=%d", len(now), len(before))
+        if before.keys() != now.keys():
+            self._note_change(before=len(before), chips=chips)
         self._last = now
         return replace(done, chips=tuple(chips))
 
@@ -300,6 +300,18 @@ class AscendPlugin:
         if chip.board_name is not None or chip.chips_on_card not in (1, None):
             return chip
         return replace(chip, board_name=self._config.board)
+
+    def _note_change(self, *, before: int, chips: Sequence[Chip]) -> None:
+        listed = {chip.bus_id for chip in chips if not isinstance(chip.bus_id, Missing)}
+        # In a container these may be the cards of others; elsewhere they are sick.
+        unlisted = sorted(self._machine.pci_addresses() - listed)
+        _log.log(
+            logging.WARNING if before else logging.INFO,
+            "ascend_chips=%d before=%d on_bus_but_not_listed=%s",
+            len(chips),
+            before,
+            ",".join(unlisted) or "none",
+        )
 
     def _with_known_identity(self, chip: Chip) -> Chip:
         known = self._last.get((chip.card, chip.chip))
