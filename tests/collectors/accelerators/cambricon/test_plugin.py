@@ -226,6 +226,22 @@ def test_a_lost_card_keeps_its_identity_and_costs_only_itself(stub, tmp_path):
 
 
 @pytest.mark.peer
+def test_a_sick_card_is_not_taken_for_one_that_moved_up(stub, tmp_path):
+    plugin = library_plugin(stub("two-chips"))
+    plugin.list_accelerators()
+    scenario = tmp_path / "scenario.txt"
+    text = scenario.read_text()
+    second = text[text.rindex("[card]") :]
+    scenario.write_text(f"{second}\n[card]\ncndevGetDeviceHandleByIndex = 18\n")
+
+    moved, sick = plugin.list_accelerators()
+
+    assert moved.uuid == X8[1]
+    assert sick.uuid == "cambricon-card1"
+    assert sick.unknown["product_name"]
+
+
+@pytest.mark.peer
 def test_cards_that_come_and_go_are_noticed(stub, tmp_path):
     plugin = library_plugin(stub("two-chips"))
     scenario = tmp_path / "scenario.txt"
