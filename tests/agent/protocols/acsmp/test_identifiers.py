@@ -40,6 +40,7 @@ def names():
     [
         ("Tesla T4", "NVIDIA-T4"),
         ("GRID T4-16Q", "NVIDIA-T4"),
+        ("GRID T4-4C", "NVIDIA-T4"),
         ("Tesla P4", "NVIDIA-P4"),
         ("Tesla V100-SXM2-32GB", "NVIDIA-V100"),
         ("NVIDIA GeForce RTX 3080", "NVIDIA-3080"),
@@ -146,6 +147,7 @@ LISTED = [
 ]
 UNLISTED = [
     ("amd", "Arcturus GL-XL [Instinct MI100]", "AMD-MI100"),
+    ("amd", "Instinct MI100", "AMD-MI100"),
     ("amd", "Navi 32 [Radeon RX 7700 XT / 7800 XT]", "AMD-RX-7700-XT/7800-XT"),
     ("amd", "AMD Instinct MI300XHF", "AMD-MI300XHF"),
     ("ascend", "950", "ASCEND-950"),
@@ -164,6 +166,9 @@ UNLISTED = [
     ("metax", "Mars X201", "METAX-Mars-X201"),
     ("mthreads", "MTT S5000", "MTT-S5000"),
     ("nvidia", "Orin (nvgpu)", "NVIDIA-Orin-nvgpu"),
+    ("nvidia", "NVIDIA Jetson Orin Nano Developer Kit", "NVIDIA-Jetson-Orin-Nano-Developer-Kit"),
+    ("nvidia", "NVIDIA GeForce RTX 2080 SUPER", "NVIDIA-2080-SUPER"),
+    ("nvidia", "NVIDIA GeForce RTX 5070 Ti", "NVIDIA-5070-Ti"),
     ("nvidia", "NVIDIA RTX 4000 SFF Ada Generation", "NVIDIA-RTX-4000-SFF-Ada-Generation"),
     ("nvidia", "GeForce GTX 1070 Ti", "NVIDIA-1070-Ti"),
     ("nvidia", "Tesla P100-PCIE-16GB", "NVIDIA-P100-PCIE-16GB"),
@@ -197,6 +202,7 @@ def test_a_product_beyond_the_tables_is_brand_and_model(names, vendor, product_n
         (None, 2, "Atlas-300I-Duo"),
         ("IT21DMPB01", 2, "Atlas-300I-Duo"),
         ("Atlas 300I Pro", 1, "Atlas-300I-Pro"),
+        ("atlas 300i pro", 1, "Atlas-300I-Pro"),
         ("Atlas 300V", 1, "Atlas-300V"),
         ("Atlas 300V Pro", None, "Atlas-300V-Pro"),
         ("Atlas 300I Duo", 2, "Atlas-300I-Duo"),
