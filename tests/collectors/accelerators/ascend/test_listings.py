@@ -17,6 +17,12 @@ def test_helpers_on_a_card_are_no_chips(table):
     ]
 
 
+def test_a_helper_with_a_number_is_no_chip_either(table):
+    text = table("mapping-910b").replace("-                              Mcu", "9      Mcu")
+
+    assert listings.places(text) == listings.places(table("mapping-910b"))
+
+
 def test_physical_numbers_are_those_of_the_nodes(table):
     places = listings.places(table("mapping-phy"))
 

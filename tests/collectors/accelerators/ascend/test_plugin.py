@@ -193,6 +193,7 @@ def test_source_library_never_runs_the_tool(play, table, fake_tool):
     [
         ("dcmi module initialize failed. ret is -8005", 187, "-8005"),
         ("DrvMng failed. (ret=4)\nthe device is used. ret is -8020", 172, "another container"),
+        ("open failed. ret is -8009\nthe device is used. ret is -8020", 172, "another container"),
         ("Invalid card id.\nUsage: npu-smi info", 0, "Invalid card id"),
         ("", 187, "-8005"),
         ("", 3, "printed nothing"),

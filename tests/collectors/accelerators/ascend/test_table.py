@@ -162,6 +162,16 @@ def test_a_line_less_never_mixes_chips(name, table):
         assert_never_wrong(parser.parse("\n".join(lines[:number] + lines[number + 1 :])), whole)
 
 
+def test_a_border_ends_a_chip_even_where_its_second_line_is_lost(table):
+    lines = table("910a").splitlines()
+    # The second line of the first chip, and the first line of the second one.
+    kept = lines[:7] + lines[8:9] + lines[10:]
+
+    chips = parser.parse("\n".join(kept))
+
+    assert [chip.card for chip in chips] == [2]
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_every_beginning_of_a_table_is_never_wrong(name, table):
     text = table(name)
