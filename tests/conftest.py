@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.sampling.hosts import HostOptions
+from agent.sampling.plugins import FoundPlugin
+
 NVML_STUB = Path(__file__).parent / "collectors/accelerators/nvidia/nvml_stub"
 
 
@@ -36,6 +39,53 @@ def missing(reason: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@dataclass(frozen=True)
+class AcmeMachine:
+    """Is a machine with two cards of the vendor that does not exist, and with its tool."""
+
+    folder: Path
+    found: tuple[FoundPlugin, ...] = (
+        FoundPlugin(
+            group="accelerators",
+            name="acme",
+            target="collectors.accelerators.blueprint.plugin:AcmePlugin",
+            distribution="acme-cards",
+        ),
+    )
+
+    def print(self, text: str, *, exit_status: int = 0) -> None:
+        """Let the tool print a text."""
+        (self.folder / "printed").write_text(text, encoding="utf-8")
+        tool = self.folder / "acme-smi"
+        tool.write_text(f"#!/bin/sh\ncat {self.folder}/printed\nexit {exit_status}\n")
+        tool.chmod(0o755)
+
+    def hang(self) -> None:
+        """Let the tool print nothing, and not end."""
+        (self.folder / "acme-smi").write_text("#!/bin/sh\nexec sleep 600\n")
+
+    @property
+    def path(self) -> str:
+        """Is what PATH has to be for the tool to be found."""
+        return f"{self.folder}:/usr/bin:/bin"
+
+    @property
+    def options(self) -> HostOptions:
+        """Let the plugin's child find the tool."""
+        return HostOptions(environment={"PATH": self.path})
+
+
+@pytest.fixture
+def acme(tmp_path: Path) -> AcmeMachine:
+    """Return a machine with ACME's tool, which prints a table of two cards."""
+    folder = tmp_path / "acme"
+    folder.mkdir()
+    machine = AcmeMachine(folder)
+    tables = Path(__file__).parent / "collectors/accelerators/blueprint/tables"
+    machine.print((tables / "two-cards.txt").read_text(encoding="utf-8"))
+    return machine
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,11 @@ _PROCESS_NUMBER = re.compile(r"(?i)\s*(?:process id|pid)\s*:")
 _PROCESS_NAME = re.compile(r"(?i)(\s*name\s*:\s*)(\S.*)")
 _LINES_TO_THE_NAME = 4
 _LONGEST_ROW_CHARACTERS = 4000
-_PROCESS_HEADER = re.compile(r"(?i)(?=.*\b(?:pid|process id)\b)(?=.*\b(?:process name|command))")
+_PROCESS_HEADER = (
+    re.compile(r"(?i)\b(?:pid|process id)\b"),
+    re.compile(r"(?i)\b(?:process name|command)"),
+    re.compile(r"\b[0-9]|\{"),
+)
 _NO_PROCESS = re.compile(r"(?i)\bno (?:running )?process")
 _NUMBER_OR_BLANK = r"(?:\d[\d.]*(?:[ ]?(?:[KMG]i?B|%))?|N/A|-+)"
 _PROCESS_ROW = re.compile(
@@ -150,7 +154,7 @@ class Redactor:
             if named is not None:
                 lines[number] = named[1] + self._replacement(named[2], PROCESSES)
                 continue
-            if _PROCESS_HEADER.search(line) and "{" not in line:
+            if _is_process_header(line):
                 is_process_row, framed = True, line.lstrip().startswith("|")
                 continue
             is_process_row = is_process_row and bool(line.strip())
@@ -236,6 +240,11 @@ class Redactor:
         # Blanks around a name are layout.
         start = len(value) - len(value.lstrip())
         return value[:start] + self._replaced[key] + value[start + len(key[1]) :]
+
+
+def _is_process_header(line: str) -> bool:
+    number, name, value = _PROCESS_HEADER
+    return bool(number.search(line) and name.search(line) and not value.search(line))
 
 
 def _pattern(literals: Mapping[str, str]) -> re.Pattern[str]:

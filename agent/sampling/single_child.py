@@ -108,7 +108,9 @@ class SingleChild:
         # The child is told through a pipe that nobody waits any more. A command waits to its end.
         self._pipe = os.pipe()
         with self._conversation(self._options.probe_seconds) as deadline:
-            pieces = None if self._replayed is None else file_messages.pieces(self._replayed)
+            pieces = None
+            if self._replayed is not None:
+                pieces = list(file_messages.pieces(self._replayed))
             self._child = ChildProcess(
                 [self._plan.name],
                 environment=child_process.environment({**os.environ, **self._options.environment}),
