@@ -128,8 +128,12 @@ def size_bytes(text: str, *, units: Mapping[str, int] = BINARY_BYTES) -> int | U
 
 def capacity_bytes(text: str, *, units: Mapping[str, int] = BINARY_BYTES) -> int | Unknown:
     """Return the memory that a chip has, in bytes: never 0."""
-    size = size_bytes(text, units=units)
-    return _not_plausible(text) if size == 0 else size
+    return not_nothing(size_bytes(text, units=units))
+
+
+def not_nothing(size: int | Unknown) -> int | Unknown:
+    """Return an amount of memory that a chip has: 0 is what tools write for want of one."""
+    return Unknown(reason="not plausible: 0 bytes") if size == 0 else size
 
 
 def parts(text: str) -> tuple[str, str]:
@@ -149,8 +153,12 @@ def parts(text: str) -> tuple[str, str]:
 
 
 def not_above(used: int | Unknown, total: int | Unknown) -> int | Unknown:
-    """Return what is used if it can be: no more than there is."""
-    if isinstance(used, int) and isinstance(total, int) and used > total:
+    """Return what is used if it can be: no more than there is, and not nothing of nothing."""
+    if isinstance(used, Unknown):
+        return used
+    if isinstance(total, Unknown):
+        return used or total
+    if used > total:
         return Unknown(reason=f"not plausible: {used} bytes used of {total}")
     return used
 

@@ -61,7 +61,7 @@ def cards(text: str) -> list[RocmCard]:
 
 def facts(card: RocmCard) -> CardFacts:
     """Return what a card's object says."""
-    total = _memory(card, "vram total memory")
+    total = quantities.not_nothing(_memory(card, "vram total memory"))
     name = _name(card)
     return CardFacts(
         index=card.index,
@@ -69,7 +69,7 @@ def facts(card: RocmCard) -> CardFacts:
         pci_address=pci_address(card.texts.get("pci bus", "")),
         product_name=name,
         board_name=None if isinstance(name, Unknown) else _marketing_name(name),
-        memory_total_bytes=Unknown(reason="not plausible: 0 bytes") if total == 0 else total,
+        memory_total_bytes=total,
         memory_used_bytes=quantities.not_above(_memory(card, "vram total used memory"), total),
         utilization_ratio=quantities.ratio(_with_unit(_first(card, *_USES), "%")),
         temperature_celsius=_temperature(card),

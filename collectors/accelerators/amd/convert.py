@@ -27,14 +27,14 @@ _SENSORS = (EDGE, "junction")
 
 def facts(card: RawCard, *, index: int) -> CardFacts:
     """Return what a card's files say."""
-    total = _bytes(card.files["mem_info_vram_total"])
+    total = quantities.not_nothing(_bytes(card.files["mem_info_vram_total"]))
     unique_id = card.files["unique_id"]
     return CardFacts(
         index=index,
         uuid=None if isinstance(unique_id, Unknown) else gpu_uuid(unique_id),
         pci_address=card.address,
         product_name=_name(card),
-        memory_total_bytes=Unknown(reason="not plausible: 0 bytes") if total == 0 else total,
+        memory_total_bytes=total,
         memory_used_bytes=quantities.not_above(_bytes(card.files["mem_info_vram_used"]), total),
         utilization_ratio=_ratio(card.files["gpu_busy_percent"]),
         temperature_celsius=_celsius(card),

@@ -48,15 +48,13 @@ def _chip(entry: Entry, card: Entry | None) -> CardFacts:
     used, total = quantities.parts(entry.get("memory-usage", "ion-usage"))
     total_bytes = quantities.capacity_bytes(total, units=_UNITS)
     used_bytes = quantities.size_bytes(used, units=_UNITS)
-    if isinstance(total_bytes, Unknown):
-        # A chip in fault has 0MB of 0MB.
-        used_bytes = Unknown(reason=total_bytes.reason)
     return CardFacts(
         index=int(entry.get("tpu")),
         pci_address=pci_address(entry.get("bus-id")),
         product_name=quantities.word(card.get("name") if card else ""),
         card=_card_number(card),
         memory_total_bytes=total_bytes,
+        # A chip in fault has 0MB of 0MB.
         memory_used_bytes=quantities.not_above(used_bytes, total_bytes),
         utilization_ratio=quantities.ratio(entry.get("tpu-util")),
         temperature_celsius=quantities.celsius(entry.get("chipt")),
