@@ -29,6 +29,26 @@ _TRY_OLDER_CALL = frozenset(
     {explain.FUNCTION_NOT_FOUND, explain.NOT_SUPPORTED, explain.UNSUPPORTED_VERSION}
 )
 
+# `cndevNameEnum_t`: the family alone, for libraries that tell no more.
+_FAMILIES: Mapping[int, str] = MappingProxyType(
+    {
+        0: "MLU100",
+        1: "MLU270",
+        16: "MLU220-M.2",
+        17: "MLU220-EDGE",
+        18: "MLU220-EVB",
+        19: "MLU220-M.2i",
+        20: "MLU290",
+        23: "MLU370",
+        24: "MLU365",
+        25: "CE3226",
+        26: "MLU590",
+        27: "MLU585",
+        30: "MLU580",
+        31: "MLU570",
+    }
+)
+
 # `cndevDriverHealthStateEnum_t`; 4 is "running".
 _DRIVER_RUNNING = 4
 _DRIVER_STATES: Mapping[int, tuple[Health, str]] = MappingProxyType(
@@ -113,19 +133,26 @@ class Cndev:
             self._is_open = False
             self._calls.call("cndevRelease")
 
-    def chips(self) -> list[Chip] | Unknown:
-        """Return every chip in the driver's order, sick ones included."""
+    def count(self) -> int | Unknown:
+        """Return the number of chips, sick ones included."""
         count = self._number("cndevGetDeviceCount", "number")
         if isinstance(count, Unknown):
             return count
         if not 0 <= count <= _CHIPS_AT_MOST:
             return Unknown(f"not plausible: cndev counts {count} cards")
-        return [self._chip(index) for index in range(int(count))]
+        return int(count)
+
+    def chips(self) -> list[Chip] | Unknown:
+        """Return every chip in the driver's order, sick ones included."""
+        count = self.count()
+        if isinstance(count, Unknown):
+            return count
+        return [self._chip(index) for index in range(count)]
 
     def _chip(self, index: int) -> Chip:
         answer = self._calls.call("cndevGetDeviceHandleByIndex", index)
         if answer.code == explain.SUCCESS:
-            device = int(answer.value["device"])
+            device = _whole(answer.value.get("device"), otherwise=index)
         elif answer.code in _TRY_OLDER_CALL:  # old libraries take the index itself
             device = index
         else:
@@ -137,7 +164,7 @@ class Cndev:
         return Chip(
             index=index,
             uuid=self._text("cndevGetUUID", "uuid", device),
-            name=self._text("cndevGetCardNameStringByDevId", "name", device),
+            name=self._name(device),
             pci_address=self._pci_address(device),
             serial=_serial(serials, "serial"),
             board_serial=_serial(serials, "board_serial"),
@@ -149,6 +176,17 @@ class Cndev:
             verdict=self._verdict(device),
             instances=self._instances(device),
         )
+
+    def _name(self, device: int) -> Text:
+        functions = ("cndevGetCardNameStringByDevId", "getCardNameStringByDevId")
+        for function in functions:
+            name = self._text(function, "name", device)
+            if not isinstance(name, Unknown) and name:
+                return name
+        family = self._number("cndevGetCardName", "id", device)
+        if isinstance(family, Unknown):
+            return family
+        return _FAMILIES.get(int(family)) or Unknown(f"cndev's card name {family} is not known")
 
     def _load(self, device: int) -> Load:
         memory = self._ask(("cndevGetMemoryUsageV2", "cndevGetMemoryUsage"), device)
@@ -196,10 +234,11 @@ class Cndev:
         return tuple(self._instance(each, device) for each in answer.value.get("instances", ()))
 
     def _instance(self, values: Mapping[str, Any], device: int) -> Instance:
-        number = values.get("instance_id")
-        answer = self._calls.call("cndevGetMluInstanceById", number or 0, device)
-        if answer.code == explain.SUCCESS and number is not None:
-            load = self._load(int(answer.value["device"]))
+        number = _whole(values.get("instance_id"), otherwise=0)
+        answer = self._calls.call("cndevGetMluInstanceById", number, device)
+        handle = answer.value.get("device")
+        if answer.code == explain.SUCCESS and isinstance(handle, int):
+            load = self._load(handle)
         else:
             why = explain.failure(answer.code)
             load = Load(
@@ -212,12 +251,14 @@ class Cndev:
                 utilization_percent=load.utilization_percent,
             )
         return Instance(
-            number=number or 0,
-            uuid=values.get("uuid") or _NOT_FILLED,
-            profile=values.get("profile_name") or _NOT_FILLED,
+            number=number,
+            uuid=_words(values, "uuid"),
+            profile=_words(values, "profile_name"),
             load=load,
             nodes=tuple(
-                node for name in ("ipcm_node", "device_node") if (node := values.get(name))
+                node
+                for node in (values.get(name) for name in ("ipcm_node", "device_node"))
+                if isinstance(node, str) and node
             ),
         )
 
@@ -240,10 +281,7 @@ class Cndev:
 
     def _text(self, function: str, name: str, *arguments: int) -> Text:
         values = self._ask((function,), *arguments)
-        if isinstance(values, Unknown):
-            return values
-        text = values.get(name)
-        return text if isinstance(text, str) else _NOT_FILLED
+        return values if isinstance(values, Unknown) else _words(values, name)
 
 
 def verdict(values: Mapping[str, Any]) -> Verdict:
@@ -283,6 +321,15 @@ def _field(values: Mapping[str, Any] | Unknown, name: str) -> Number:
         return values
     value = values.get(name)
     return value if isinstance(value, int) else _NOT_FILLED
+
+
+def _words(values: Mapping[str, Any], name: str) -> Text:
+    text = values.get(name)
+    return text if isinstance(text, str) and text else _NOT_FILLED
+
+
+def _whole(value: object, *, otherwise: int) -> int:
+    return value if isinstance(value, int) else otherwise
 
 
 def _serial(values: Mapping[str, Any] | Unknown, name: str) -> Text:

@@ -104,7 +104,7 @@ class LiveCalls:
                 handle = ctypes.c_int32(-1)
                 code = entry(ctypes.byref(handle), *map(ctypes.c_int32, arguments))
                 return Answer(code=code, value={"device": handle.value})
-            case "cndevGetCardNameStringByDevId":
+            case "cndevGetCardNameStringByDevId" | "getCardNameStringByDevId":
                 entry.restype = ctypes.c_char_p
                 name = entry(ctypes.c_int32(arguments[0]))
                 return Answer(code=0, value={"name": None if name is None else _decoded(name)})
@@ -178,8 +178,7 @@ class RecordedCalls:
         recorded = self._answers.get(_key(function, arguments))
         if not isinstance(recorded, Mapping) or not isinstance(recorded.get("code"), int):
             return Answer(code=explain.FUNCTION_NOT_FOUND)
-        value = recorded.get("value")
-        return Answer(code=recorded["code"], value=value if isinstance(value, Mapping) else {})
+        return Answer(code=recorded["code"], value=_plain(recorded.get("value")))
 
 
 class RecordingCalls:
@@ -205,6 +204,20 @@ class RecordingCalls:
 
 def _key(function: str, arguments: tuple[int, ...]) -> str:
     return f"{function}({', '.join(map(str, arguments))})"
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """Return what of a recorded value a library could have answered; people edit recordings."""
+    if not isinstance(value, Mapping):
+        return {}
+    plain: dict[str, Any] = {
+        name: each for name, each in value.items() if isinstance(each, int | str)
+    }
+    for name, kind in (("incidents", int), ("instances", Mapping)):
+        listed = value.get(name)
+        if isinstance(listed, list):
+            plain[name] = [each for each in listed if isinstance(each, kind)]
+    return plain
 
 
 def _filled(size: int) -> ctypes.Array[ctypes.c_ubyte]:

@@ -87,6 +87,9 @@ class CambriconPlugin:
         """
         if self._source != "tool":
             refused = self._cndev.open()
+            if refused is None and self._cndev.count() == 0:
+                self._cndev.close()
+                refused = explain.failure(explain.NO_DEVICES)
             if refused is None:
                 return
             is_here = refused.code != explain.LIBRARY_NOT_FOUND

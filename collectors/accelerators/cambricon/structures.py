@@ -117,6 +117,12 @@ class Power(ctypes.Structure):
     ]
 
 
+class CardName(ctypes.Structure):
+    """Holds the number of a family of cards; 8 bytes."""
+
+    _fields_: ClassVar = [("version", ctypes.c_int32), ("id", ctypes.c_int32)]
+
+
 class CardSerial(ctypes.Structure):
     """Holds serial numbers, meant to be shown in hexadecimal; 24 bytes."""
 
@@ -276,6 +282,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         "cndevGetTemperatureInfo": Layout(structure=Temperature, fields=("chip", "board")),
         "cndevGetDevicePowerInfo": Layout(structure=DevicePower, fields=("usage",)),
         "cndevGetPowerInfo": Layout(structure=Power, fields=("usage",)),
+        "cndevGetCardName": Layout(structure=CardName, fields=("id",)),
         "cndevGetCardSN": Layout(structure=CardSerial, fields=("serial", "board_serial")),
         "cndevGetPCIeInfoV2": Layout(structure=PcieV2, fields=_PCI_FIELDS),
         "cndevGetPCIeInfo": Layout(structure=PcieV1, fields=_PCI_FIELDS),

@@ -65,6 +65,7 @@ def test_a_shorter_structure_of_an_old_library_leaves_no_made_up_value(stub):
 
     assert first.load.memory_total_mebibytes == 23374
     assert first.power_watts == 112
+    assert first.name == "MLU370-X8"
     assert first.pci_address == "0000:1a:00.0"
     # This library has no sensor in the chip and writes nothing in its place.
     assert first.temperature_celsius == 48
@@ -135,6 +136,14 @@ def test_what_is_not_supported_is_unknown_and_says_so(stub):
     for answer in (card.power_watts, card.temperature_celsius, card.load.utilization_percent):
         assert answer == Unknown("not offered by this card (cndev)", explain.NOT_SUPPORTED)
     assert card.verdict.health is Health.UNKNOWN
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(("family", "name"), [(1, "MLU270"), (20, "MLU290"), (26, "MLU590")])
+def test_a_card_without_a_name_has_that_of_its_family(stub, family, name):
+    (card,) = opened(stub(f"[card]\nmemory_total = 1\nfamily = {family}\n")).chips()
+
+    assert card.name == name
 
 
 @pytest.mark.peer

@@ -17,6 +17,7 @@ SIZES = {
     structures.Temperature: 148,
     structures.DevicePower: 84,
     structures.Power: 32,
+    structures.CardName: 8,
     structures.CardSerial: 24,
     structures.PcieV2: 64,
     structures.PcieV1: 48,

@@ -19,6 +19,7 @@
  *
  * `[card]` begins a card, `[instance]` a MIM instance of the card above it:
  *   uuid = 01012001-…  name = MLU370-X8  pci = 0000:39:00.0
+ *   family            number of the family, for cards without a name
  *   sn, board_sn      hexadecimal       memory_total, memory_used   MiB
  *   utilization       percent           chip, board                 degrees Celsius
  *   power             watts
@@ -72,6 +73,7 @@ typedef struct {
     int32_t version, usage, cap, usage_decimal, machine, cap_decimal;
     uint16_t design, instantaneous, instantaneous_decimal;
 } power_v1;
+typedef struct { int32_t version, id; } name_info;
 typedef struct { int32_t version; uint64_t sn, board_sn; } serial_info;
 typedef struct {
     uint32_t subsystem, device_id;
@@ -121,6 +123,7 @@ SIZE(utilization_info, 328);
 SIZE(temperature_info, 148);
 SIZE(device_power, 84);
 SIZE(power_v1, 32);
+SIZE(name_info, 8);
 SIZE(serial_info, 24);
 SIZE(pcie_v2, 64);
 SIZE(pcie_v1, 48);
@@ -138,7 +141,7 @@ typedef struct {
     int card; /* of an instance: the card above it; -1 for a card */
     char uuid[MAX_TEXT], name[MAX_TEXT], pci[32], profile[MAX_TEXT], node[MAX_TEXT], ipcm[MAX_TEXT];
     number sn, board_sn, memory_total, memory_used, utilization, chip, board, power;
-    number health, device_state, driver_state, overall, incident, mim, id, profile_memory;
+    number health, device_state, driver_state, overall, incident, mim, id, profile_memory, family;
     returns returns;
 } unit;
 
@@ -158,7 +161,7 @@ static const struct { const char *key; size_t offset; int base; } numbers[] = {
     NUMBER(board, 10),       NUMBER(power, 10),       NUMBER(health, 10),
     NUMBER(device_state, 10), NUMBER(driver_state, 10), NUMBER(overall, 10),
     NUMBER(incident, 10),    NUMBER(mim, 10),         NUMBER(id, 10),
-    NUMBER(profile_memory, 10),
+    NUMBER(profile_memory, 10), NUMBER(family, 10),
 #undef NUMBER
 };
 static const struct { const char *key; size_t offset, size; } texts[] = {
@@ -342,11 +345,22 @@ int cndevGetUUID(uuid_info *info, int device) {
 #endif
 }
 
+#ifdef CNDEV_STUB_OLD
+const char *getCardNameStringByDevId(int device) {
+#else
 const char *cndevGetCardNameStringByDevId(int device) {
+#endif
     unit *here = find_unit(device);
     if (!here || enter(__func__, here) != SUCCESS || !*here->name)
         return NULL;
     return here->name;
+}
+
+int cndevGetCardName(name_info *info, int device) {
+    ENTER(device, 1)
+    NEED(family)
+    info->id = (int32_t)here->family.value;
+    DONE(sizeof *info)
 }
 
 int cndevGetDeviceUtilizationInfo(utilization_info *info, int device) {
