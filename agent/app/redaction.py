@@ -72,9 +72,13 @@ _NO_VALUE = re.compile(
     r"(?:[CG]PU-)?[-0xX*.]+)[\]!]?"
 )
 
+# What a version number stands behind: "Driver Version: ", "npu-smi ", "Innerversion=".
+_VERSION_WORD = (
+    r"(?:version|(?<![A-Za-z])(?:ver|driver|firmware|fw|software|release|build|v?bios|rt|runtime|"
+    r"sdk|smi|cann|part|number))"
+)
 _VERSION_BEFORE = re.compile(
-    r"(?i)(?:version|ver|driver|firmware|fw|software|release|build|bios|rt|runtime|sdk|smi|cann|part)"
-    r"[\w ]*[\"']?[ \t]*[:=>|-]*[ \t]*[\"']?$"
+    rf"(?i){_VERSION_WORD}(?:[ _-]{_VERSION_WORD})*[\"']?[ \t]*[:=>|-]*[ \t]*[\"']?$"
 )
 
 # A process told in lines: its name follows its number.
