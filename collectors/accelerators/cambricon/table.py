@@ -104,14 +104,8 @@ def _rows(lines: Sequence[str]) -> list[_Row]:
             if further is not None:
                 current.values.update(further)
                 current.lines += 1
-    seen: set[tuple[str, str]] = set()
-    unique = []
-    for row in rows:
-        key = (row.values["card"], _instance_number(row.values) or "")
-        if key not in seen:
-            unique.append(row)
-        seen.add(key)
-    return unique
+    # A number that comes again is of a table printed twice: the first is the one that is whole.
+    return list({row.values["card"]: row for row in reversed(rows)}.values())[::-1]
 
 
 def _find_header(lines: Sequence[str]) -> tuple[_Header, Sequence[str]] | None:

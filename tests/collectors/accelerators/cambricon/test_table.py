@@ -123,6 +123,13 @@ def test_virtual_functions_are_instances_of_their_card(own_table):
     assert [chip.index for chip in others] == [2, 3]
 
 
+def test_a_table_printed_twice_has_each_chip_once(own_table):
+    text = own_table("release-5-x8")
+
+    assert table.read(text + text) == table.read(text)
+    assert table.read(text.split("Processes")[0] + text) == table.read(text)
+
+
 @pytest.mark.parametrize("text", ["", "\n", "cnmon: command failed", "| a | b |\n|===|===|\n| 0 |"])
 def test_what_is_no_table_has_no_chips(text):
     assert table.read(text) == []
