@@ -75,7 +75,7 @@ _NO_VALUE = re.compile(
 # What a version number stands behind: "Driver Version: ", "npu-smi ", "Innerversion=".
 _VERSION_WORD = (
     r"(?:version|(?<![A-Za-z])(?:ver|driver|firmware|fw|software|release|build|v?bios|rt|runtime|"
-    r"sdk|smi|cann|part|number))"
+    r"sdk|smi|cann|part(?:[ _-]number)?))"
 )
 _VERSION_BEFORE = re.compile(
     rf"(?i){_VERSION_WORD}(?:[ _-]{_VERSION_WORD})*[\"']?[ \t]*[:=>|-]*[ \t]*[\"']?$"
