@@ -33,7 +33,9 @@ class LiveFiles:
     def read(self, path: str) -> str:
         """Return a file's text without blanks around it; raises OSError as the kernel does."""
         with self._at(path).open("rb") as file:
-            return file.read(_MOST_BYTES).decode("utf-8", "replace").strip()
+            text = file.read(_MOST_BYTES).decode("utf-8", "replace")
+        # A text of the device tree ends with the character zero.
+        return text.rstrip("\0").strip()
 
     def names(self, path: str) -> list[str]:
         """Return the sorted names in a folder; raises OSError as the kernel does."""
