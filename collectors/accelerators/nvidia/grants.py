@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from agent.errors import ReadingUnavailable
 from agent.model.accelerator import ContainerGrant
+from collectors.accelerators.machine_files import MachineFiles
 from collectors.accelerators.nvidia import explain
 from collectors.accelerators.nvidia.answers import Nodes, Number
 from collectors.accelerators.nvidia.explain import Failure
@@ -66,13 +67,32 @@ class GrantedChip:
 def has_runtime(files: KernelFiles) -> bool:
     """Tell whether docker is configured with NVIDIA's runtime."""
     text = files.read(_DOCKER_CONFIGURATION)
-    if isinstance(text, Unreadable):
-        return False
-    try:
-        runtimes = json.loads(text)["runtimes"]
-    except (KeyError, TypeError, ValueError):
-        return False
-    return isinstance(runtimes, dict) and RUNTIME in runtimes
+    return not isinstance(text, Unreadable) and _names_runtime(text)
+
+
+class FilesWorthRecording:
+    """Passes on to files, and gives of docker's configuration what is read of it alone.
+
+    The rest of it, such as proxies and registries, is nobody's business.
+    """
+
+    def __init__(self, files: MachineFiles) -> None:
+        self._files = files
+
+    def read(self, path: str) -> str:
+        """Return a file's text; raises OSError as the kernel does."""
+        text = self._files.read(path)
+        if path != _DOCKER_CONFIGURATION:
+            return text
+        return json.dumps({"runtimes": {RUNTIME: {}} if _names_runtime(text) else {}})
+
+    def names(self, path: str) -> list[str]:
+        """Return the sorted names in a folder; raises OSError as the kernel does."""
+        return self._files.names(path)
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is anything at the path."""
+        return self._files.exists(path)
 
 
 def through_runtime(visible_devices: Sequence[str]) -> ContainerGrant:
@@ -110,6 +130,14 @@ def through_devices(
         mounts=tuple(_library_mounts(files, driver_version=driver_version)),
         environment={"LD_LIBRARY_PATH": _LIBRARY_PATH},
     )
+
+
+def _names_runtime(text: str) -> bool:
+    try:
+        runtimes = json.loads(text)["runtimes"]
+    except (KeyError, TypeError, ValueError):
+        return False
+    return isinstance(runtimes, dict) and RUNTIME in runtimes
 
 
 def _card_node(chip: GrantedChip, files: KernelFiles) -> str:

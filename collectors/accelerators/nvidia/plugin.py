@@ -166,7 +166,8 @@ class NvidiaPlugin:
             ReadingUnavailable: the library is not on this machine, and this is no Jetson.
         """
         self.close()
-        library, files = RecordingLibrary(self._library), RecordingFiles(self._machine_files)
+        library = RecordingLibrary(self._library)
+        files = RecordingFiles(grants.FilesWorthRecording(self._machine_files))
         plugin = NvidiaPlugin(self._config, library=library, files=files)
         try:
             plugin.read()

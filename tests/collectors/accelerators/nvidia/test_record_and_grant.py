@@ -103,6 +103,17 @@ def test_a_recording_names_calls_and_their_codes(play):
     assert answers["nvmlDeviceGetMigMode(card 0)"] == {"code": 3}
 
 
+def test_a_recording_has_no_more_of_dockers_configuration_than_is_read(play, run_plugin, root):
+    text = '{"runtimes": {"nvidia": {}}, "proxies": {"http-proxy": "http://user:word@proxy"}}'
+    write(root, "etc/docker/daemon.json", text)
+
+    granted, recorded = play("two-cards", {"grant": [T4]}, "record")
+
+    assert "proxy" not in recorded["result"]["library.json"]
+    replayed = run_plugin({"grant": [T4]}, environment={}, replay=recorded["result"])
+    assert replayed == [granted]
+
+
 def test_recording_leaves_the_plugin_as_it_was(play):
     before, _, after = play("two-cards", "read", "record", "read")
 

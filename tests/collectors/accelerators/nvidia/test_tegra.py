@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import json
 
 import pytest
 from hypothesis import given
@@ -315,8 +316,11 @@ def test_a_container_on_a_jetson_needs_the_runtime(machine):
 def test_a_recording_of_a_jetson_plays_back_the_same(machine, nvml):
     plugin = machine(BOARD, nvml=nvml)
 
-    replayed = NvidiaPlugin.replay(NvidiaConfig(), plugin.record())
+    recorded = plugin.record()
+    replayed = NvidiaPlugin.replay(NvidiaConfig(), recorded)
 
+    serial_number = json.loads(recorded["library.json"])["read(/proc/device-tree/serial-number)"]
+    assert serial_number == {"code": 0, "value": "1420000000007"}
     replayed.probe()
     assert replayed.list_accelerators() == plugin.list_accelerators()
     assert replayed.read() == plugin.read()
