@@ -8,6 +8,7 @@ costs no wake-up, and one that hangs blocks nobody but its own thread.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,10 @@ from agent.sampling.worker import Worker
 PROBE_SECONDS = 10.0
 # Longer than a vendor's tool gets (10 s): a plugin that has ended its tool can still say so.
 READ_SECONDS = 15.0
+# A search is a process, for each of a dozen vendors: changed hardware is the reason for one, and
+# the clock only for a tool that was installed beside a driver that was there already.
+SEARCH_SECONDS = 1800.0
+SEARCH_MOST_SECONDS = 6 * 3600.0
 _CLOSE_SECONDS = 1.0
 
 # A driver that was loaded anew is seen only by a new process.
@@ -51,7 +56,9 @@ class AcceleratorHost:
     Each exchange with the child has a deadline. Missing it costs the child its life, with all
     that it started; it is started again after a backoff. `import_paths` is appended to the
     child's module search path: an installed agent needs none, since the child runs the same
-    interpreter, isolated from PYTHONPATH like the daemon itself.
+    interpreter, isolated from PYTHONPATH like the daemon itself. A plugin whose card is not here is
+    looked for again once the mark that `hardware` gives has changed, and otherwise after half an
+    hour at first, after six hours in the end. `starting` bounds how many children start at one time.
     """
 
     def __init__(
@@ -64,6 +71,8 @@ class AcceleratorHost:
         environment: Mapping[str, str] | None = None,
         probe_seconds: float = PROBE_SECONDS,
         read_seconds: float = READ_SECONDS,
+        hardware: Callable[[], int] = lambda: 0,
+        starting: threading.Semaphore | None = None,
     ) -> None:
         self._plan = plan
         self._clock = clock
@@ -86,7 +95,10 @@ class AcceleratorHost:
         self._requests = 0
         self._not_before = clock.monotonic()
         self._retry = Backoff(first_seconds=2.0, most_seconds=120.0)
-        self._search = Backoff(first_seconds=60.0, most_seconds=600.0)
+        self._search = Backoff(first_seconds=SEARCH_SECONDS, most_seconds=SEARCH_MOST_SECONDS)
+        self._hardware = hardware
+        self._absent_on: int | None = None
+        self._starting = starting or threading.Semaphore()
         self._worker = Worker(
             name=f"accelerators-{plan.name}",
             clock=clock,
@@ -133,7 +145,7 @@ class AcceleratorHost:
     def _pass(self) -> None:
         if self._stuck is not None and self._stuck.is_gone():
             self._stuck = None
-        if self._stuck is not None or self._clock.monotonic() < self._not_before:
+        if self._stuck is not None or self._is_resting():
             return
         try:
             if self._child is not None or self._open():
@@ -146,14 +158,31 @@ class AcceleratorHost:
         except (ChildEnded, ReadingUnavailable, OSError) as error:
             self._fail(PluginState.FAILING, str(error))
 
+    def _is_resting(self) -> bool:
+        if self._clock.monotonic() >= self._not_before:
+            return False
+        return self._absent_on is None or self._absent_on == self._hardware()
+
     def _open(self) -> bool:
         """Start the child and let it probe; return whether it is ready to be read.
+
+        A dozen interpreters that start at one time would starve a small box; one that waits too
+        long for its turn takes it.
 
         Raises:
             DeadlineMissed, ChildEnded, Interrupted, ReadingUnavailable: see `ChildProcess`.
             OSError: no process can be started.
         """
         self._requests = 0
+        self._absent_on = None
+        has_turn = self._starting.acquire(timeout=self._probe_seconds)
+        try:
+            return self._start_and_probe()
+        finally:
+            if has_turn:
+                self._starting.release()
+
+    def _start_and_probe(self) -> bool:
         self._child = ChildProcess(
             [self._plan.name],
             environment=self._environment,
@@ -225,6 +254,7 @@ class AcceleratorHost:
         self._drop_child()
         self._cards = None
         self._not_before = self._clock.monotonic() + self._search.next_seconds()
+        self._absent_on = self._hardware()
         if self._plan.enabled is True:
             # The operator insists that it is here, so its absence is a fault.
             self._enter(PluginState.FAILING, f"enabled is true, but {detail}")

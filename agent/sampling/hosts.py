@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from agent.sampling.accelerator_host import PROBE_SECONDS, READ_SECONDS, Acceler
 from agent.sampling.collector_host import COLLECT_SECONDS, CollectorHost
 from agent.sampling.plugins import Plan, PluginPlan
 from agent.sampling.views import Sample
+
+STARTING_AT_ONE_TIME = 2
 
 
 class Host(Protocol):
@@ -40,7 +43,8 @@ class HostOptions:
     """Holds what hosts are built with beside the settings.
 
     `import_paths` is appended to the module search path of the children, and `environment` laid
-    over theirs: an installed agent needs neither.
+    over theirs: an installed agent needs neither. `starting` bounds how many children start at one
+    time.
     """
 
     probe_seconds: float = PROBE_SECONDS
@@ -48,6 +52,9 @@ class HostOptions:
     collect_seconds: float = COLLECT_SECONDS
     import_paths: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    starting: threading.Semaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(STARTING_AT_ONE_TIME)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +95,7 @@ def change(
     *,
     clock: Clock,
     options: HostOptions,
+    hardware: Callable[[], int],
     on_done: Callable[[], None],
 ) -> Hosts:
     """Return the hosts of a plan, started; those of `before` whose plan is unchanged are kept.
@@ -118,6 +126,8 @@ def change(
                     environment=options.environment,
                     probe_seconds=options.probe_seconds,
                     read_seconds=options.read_seconds,
+                    hardware=hardware,
+                    starting=options.starting,
                 )
             hosts_of_accelerators.append(accelerator)
     after = Hosts(

@@ -12,6 +12,7 @@ from agent.config.settings import Settings
 from agent.model.clock import Clock
 from agent.model.view import AgentView, PluginStatus
 from agent.sampling import hosts, plugins, views
+from agent.sampling.hardware import Hardware
 from agent.sampling.hosts import Host, HostOptions, Hosts
 from agent.sampling.plugins import FoundPlugin
 from agent.sampling.views import Sample
@@ -56,6 +57,7 @@ class Sampler:
         self._clock = clock
         self._found = found
         self._options = options or HostOptions()
+        self._hardware = Hardware(clock=clock)
         self._hosts = Hosts()
         self._news = threading.Event()
         self._first_view = threading.Event()
@@ -144,6 +146,7 @@ class Sampler:
             plugins.plan(settings, found=self._found),
             clock=self._clock,
             options=self._options,
+            hardware=self._hardware.mark,
             on_done=self._plugin_done,
         )
 

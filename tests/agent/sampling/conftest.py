@@ -99,6 +99,7 @@ def open_host(cards: FakeCards, clock: StillClock) -> Iterator[Callable[..., Ask
         read_seconds: float = 10.0,
         probe_seconds: float = 10.0,
         target: str = "fake_cards:FakePlugin",
+        hardware: Callable[[], int] = lambda: 0,
     ) -> AskedHost:
         done = threading.Event()
         host = AcceleratorHost(
@@ -120,6 +121,7 @@ def open_host(cards: FakeCards, clock: StillClock) -> Iterator[Callable[..., Ask
             environment=cards.environment,
             read_seconds=read_seconds,
             probe_seconds=probe_seconds,
+            hardware=hardware,
         )
         opened.append(host)
         host.start()

@@ -191,25 +191,47 @@ def test_absent_is_looked_for_rarely_and_holds_no_process(open_host, cards, cloc
     assert (status.state, status.detail) == (PluginState.ABSENT, "no fake card; put one in")
     assert wait_for_end(int(cards.noted("pid")))
     cards.tell()
-    clock.seconds += 40
+    clock.seconds += 1400
     assert host.ask().status.state is PluginState.ABSENT
-    clock.seconds += 21
+    clock.seconds += 401
     assert host.ask().status.state is PluginState.ACTIVE
 
 
-def test_the_search_for_an_absent_plugin_slows_down_to_ten_minutes(open_host, cards, clock):
+def test_the_search_for_an_absent_plugin_slows_down_to_six_hours(open_host, cards, clock):
     cards.tell("absent")
     host = open_host()
-    for _ in range(6):
+    for _ in range(8):
         host.ask()
-        clock.seconds += 601
+        clock.seconds += 6 * 3600 + 1
     last = cards.noted("pid")
     host.ask()
     assert cards.noted("pid") != last
     last = cards.noted("pid")
-    clock.seconds += 470
+    clock.seconds += 17_200
     host.ask()
     assert cards.noted("pid") == last
+
+
+def test_an_absent_plugin_is_looked_for_as_soon_as_the_hardware_changes(open_host, cards, clock):
+    marks = [1]
+    cards.tell("absent")
+    host = open_host(hardware=lambda: marks[0])
+    assert host.ask().status.state is PluginState.ABSENT
+    cards.tell()
+    clock.seconds += 1
+    assert host.ask().status.state is PluginState.ABSENT
+    marks[0] = 2
+    assert host.ask().status.state is PluginState.ACTIVE
+
+
+def test_changed_hardware_does_not_shorten_the_backoff_of_a_failure(open_host, cards, clock):
+    marks = [1]
+    cards.tell("unavailable")
+    host = open_host(hardware=lambda: marks[0])
+    assert host.ask().status.state is PluginState.FAILING
+    cards.tell()
+    marks[0] = 2
+    assert host.ask().status.state is PluginState.FAILING
 
 
 def test_a_card_that_leaves_with_its_driver_is_absent(open_host, cards):
