@@ -58,7 +58,7 @@ class AcceleratorHost:
     child's module search path: an installed agent needs none, since the child runs the same
     interpreter, isolated from PYTHONPATH like the daemon itself. A plugin whose card is not here is
     looked for again once the mark that `hardware` gives has changed, and otherwise after half an
-    hour at first, after six hours in the end. `starting` bounds how many children start at one time.
+    hour at first, after six hours in the end. `starting` bounds how many children start at once.
     """
 
     def __init__(
