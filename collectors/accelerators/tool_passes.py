@@ -7,6 +7,8 @@ pass for the list and the reading that belong together, and recording are here. 
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +17,7 @@ from agent.model.accelerator import Accelerator, AcceleratorKind, AcceleratorRea
 from collectors.accelerators import cards
 from collectors.accelerators.cards import CardFacts
 from collectors.accelerators.recording import Recording
-from collectors.accelerators.vendor_tool import RecordingTool, Tool, ToolAnswer
+from collectors.accelerators.vendor_tool import LiveTool, RecordingTool, Tool, ToolAnswer
 
 # A driver's upgrade, or one bad answer, must not keep a plugin at its second choice for ever.
 _PASSES_UNTIL_THE_BEST_FORM_AGAIN = 40
@@ -162,6 +164,18 @@ class PassKeeper:
 
     def _identified(self, made: CardPass) -> list[tuple[str, CardFacts]]:
         return list(zip(cards.identities(made.cards, vendor=self._vendor), made.cards, strict=True))
+
+
+def live_tool(program: str, *, folders: Sequence[str] = (), deadline_seconds: float) -> LiveTool:
+    """Return the program that PATH finds, or else the one in a folder of the vendor's.
+
+    Vendors put their folders on the PATH of a login shell, which a service does not have.
+    """
+    if "/" not in program and shutil.which(program) is None:
+        for folder in folders:
+            if os.access(f"{folder}/{program}", os.X_OK):
+                return LiveTool(f"{folder}/{program}", deadline_seconds=deadline_seconds)
+    return LiveTool(program, deadline_seconds=deadline_seconds)
 
 
 def only_tool(recording: Recording, *programs: str) -> str:

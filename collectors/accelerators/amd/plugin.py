@@ -15,7 +15,7 @@ from agent.model.accelerator import (
     AcceleratorReading,
     ContainerGrant,
 )
-from collectors.accelerators import pci
+from collectors.accelerators import pci, tool_passes
 from collectors.accelerators.amd import convert, parse, sysfs
 from collectors.accelerators.cards import CardFacts
 from collectors.accelerators.machine_files import (
@@ -26,11 +26,12 @@ from collectors.accelerators.machine_files import (
 )
 from collectors.accelerators.recording import Recording
 from collectors.accelerators.tool_passes import CardPass, Form, PassKeeper, ToolForms
-from collectors.accelerators.vendor_tool import LiveTool, Tool, ToolAnswer
+from collectors.accelerators.vendor_tool import Tool, ToolAnswer
 
 SYSFS = "amdgpu"
 
 _DEADLINE_SECONDS = 10.0
+_TOOL_FOLDERS = ("/opt/rocm/bin",)
 # What every version from 5.7 on answers; the driver's files are there for those who count costs.
 _JSON = ("-a", "--json")
 _COMPUTE_NODE = "/dev/kfd"
@@ -66,7 +67,9 @@ class AmdPlugin:
         files: MachineFiles | None = None,
     ) -> None:
         self._source = config.source
-        self._tool = tool or LiveTool(config.tool, deadline_seconds=_DEADLINE_SECONDS)
+        self._tool = tool or tool_passes.live_tool(
+            config.tool, folders=_TOOL_FOLDERS, deadline_seconds=_DEADLINE_SECONDS
+        )
         self._files = files or LiveFiles()
         self._forms = ToolForms(self._tool, (Form(words=_JSON, read=parse.json_cards),))
         self._passes = PassKeeper(vendor=self.name, kind=AcceleratorKind.GPU, ask=self._ask)

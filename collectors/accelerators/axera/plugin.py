@@ -20,9 +20,10 @@ from collectors.accelerators.axera import parse
 from collectors.accelerators.machine_files import LiveFiles, MachineFiles, RecordedFiles
 from collectors.accelerators.recording import Recording
 from collectors.accelerators.tool_passes import Form, PassKeeper, ToolForms
-from collectors.accelerators.vendor_tool import LiveTool, Tool
+from collectors.accelerators.vendor_tool import Tool
 
 _DEADLINE_SECONDS = 10.0
+_TOOL_FOLDERS = ("/usr/bin/axcl",)
 # The same for every card of a machine.
 _NODES = ("/dev/axcl_host", "/dev/ax_mmb_dev", "/dev/msg_userdev")
 _FOLDERS = ("/usr/lib/axcl", "/usr/bin/axcl")
@@ -53,7 +54,9 @@ class AxeraPlugin:
         files: MachineFiles | None = None,
     ) -> None:
         self._files = files or LiveFiles()
-        self._tool = tool or LiveTool(config.tool, deadline_seconds=_DEADLINE_SECONDS)
+        self._tool = tool or tool_passes.live_tool(
+            config.tool, folders=_TOOL_FOLDERS, deadline_seconds=_DEADLINE_SECONDS
+        )
         self._forms = ToolForms(self._tool, (Form(words=(), read=parse.table_cards),))
         self._passes = PassKeeper(vendor=self.name, kind=AcceleratorKind.NPU, ask=self._forms.ask)
 

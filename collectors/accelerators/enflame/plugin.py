@@ -14,10 +14,11 @@ from collectors.accelerators import tool_passes
 from collectors.accelerators.enflame import parse
 from collectors.accelerators.recording import Recording
 from collectors.accelerators.tool_passes import Form, PassKeeper, ToolForms
-from collectors.accelerators.vendor_tool import LiveTool, Tool
+from collectors.accelerators.vendor_tool import Tool
 
 # Both forms fit into the agent's deadline for one pass.
 _DEADLINE_SECONDS = 7.0
+_TOOL_FOLDERS = ("/usr/local/efsmi",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,9 @@ class EnflamePlugin:
     config_type: ClassVar[type[EnflameConfig]] = EnflameConfig
 
     def __init__(self, config: EnflameConfig, *, tool: Tool | None = None) -> None:
-        self._tool = tool or LiveTool(config.tool, deadline_seconds=_DEADLINE_SECONDS)
+        self._tool = tool or tool_passes.live_tool(
+            config.tool, folders=_TOOL_FOLDERS, deadline_seconds=_DEADLINE_SECONDS
+        )
         self._forms = ToolForms(
             self._tool,
             (

@@ -25,10 +25,11 @@ from collectors.accelerators.machine_files import (
 )
 from collectors.accelerators.recording import Recording
 from collectors.accelerators.tool_passes import CardPass, Form, PassKeeper, ToolForms
-from collectors.accelerators.vendor_tool import LiveTool, Tool
+from collectors.accelerators.vendor_tool import Tool
 
 # Both forms fit into the agent's deadline for one pass.
 _DEADLINE_SECONDS = 7.0
+_TOOL_FOLDERS = ("/opt/hyhal/bin", "/usr/local/hyhal/bin", "/opt/dtk/bin")
 _JSON = (
     "--showid",
     "--showproductname",
@@ -77,9 +78,11 @@ class HygonPlugin:
         older_tool: Tool | None = None,
         files: MachineFiles | None = None,
     ) -> None:
-        self._tool = tool or LiveTool(config.tool, deadline_seconds=_DEADLINE_SECONDS)
-        self._older_tool = older_tool or LiveTool(
-            config.older_tool, deadline_seconds=_DEADLINE_SECONDS
+        self._tool = tool or tool_passes.live_tool(
+            config.tool, folders=_TOOL_FOLDERS, deadline_seconds=_DEADLINE_SECONDS
+        )
+        self._older_tool = older_tool or tool_passes.live_tool(
+            config.older_tool, folders=_TOOL_FOLDERS, deadline_seconds=_DEADLINE_SECONDS
         )
         self._files = files or LiveFiles()
         self._chosen: ToolForms | None = None

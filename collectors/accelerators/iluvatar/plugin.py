@@ -14,9 +14,10 @@ from collectors.accelerators import tool_passes
 from collectors.accelerators.iluvatar import parse
 from collectors.accelerators.recording import Recording
 from collectors.accelerators.tool_passes import Form, PassKeeper, ToolForms
-from collectors.accelerators.vendor_tool import LiveTool, Tool
+from collectors.accelerators.vendor_tool import Tool
 
 _DEADLINE_SECONDS = 10.0
+_TOOL_FOLDERS = ("/usr/local/corex/bin",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,9 @@ class IluvatarPlugin:
     config_type: ClassVar[type[IluvatarConfig]] = IluvatarConfig
 
     def __init__(self, config: IluvatarConfig, *, tool: Tool | None = None) -> None:
-        self._tool = tool or LiveTool(config.tool, deadline_seconds=_DEADLINE_SECONDS)
+        self._tool = tool or tool_passes.live_tool(
+            config.tool, folders=_TOOL_FOLDERS, deadline_seconds=_DEADLINE_SECONDS
+        )
         self._forms = ToolForms(self._tool, (Form(words=(), read=parse.table_cards),))
         self._passes = PassKeeper(vendor=self.name, kind=AcceleratorKind.GPU, ask=self._forms.ask)
 

@@ -15,9 +15,10 @@ from collectors.accelerators import tool_passes
 from collectors.accelerators.metax import parse
 from collectors.accelerators.recording import Recording
 from collectors.accelerators.tool_passes import Form, PassKeeper, ToolForms
-from collectors.accelerators.vendor_tool import LiveTool, Tool
+from collectors.accelerators.vendor_tool import Tool
 
 _DEADLINE_SECONDS = 10.0
+_TOOL_FOLDERS = ("/opt/mxdriver/bin", "/opt/maca/bin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,7 @@ class MetaxPlugin:
 
 def _first_there(config: MetaxConfig) -> Tool:
     tools = [
-        LiveTool(program, deadline_seconds=_DEADLINE_SECONDS)
+        tool_passes.live_tool(program, folders=_TOOL_FOLDERS, deadline_seconds=_DEADLINE_SECONDS)
         for program in (config.tool, config.other_tool)
     ]
     for tool in tools:

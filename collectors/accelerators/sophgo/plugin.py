@@ -20,9 +20,10 @@ from collectors.accelerators.machine_files import LiveFiles, MachineFiles, Recor
 from collectors.accelerators.recording import Recording
 from collectors.accelerators.sophgo import parse
 from collectors.accelerators.tool_passes import Form, PassKeeper, ToolForms
-from collectors.accelerators.vendor_tool import LiveTool, Tool
+from collectors.accelerators.vendor_tool import Tool
 
 _DEADLINE_SECONDS = 10.0
+_TOOL_FOLDERS = ("/opt/sophon/libsophon-current/bin",)
 _ONCE = ("--loop=false", "--file=/dev/stdout")
 _CONTROL_NODE = "/dev/bmdev-ctl"
 _LIBRARIES = "/opt/sophon"
@@ -53,7 +54,9 @@ class SophgoPlugin:
         files: MachineFiles | None = None,
     ) -> None:
         self._files = files or LiveFiles()
-        self._tool = tool or LiveTool(config.tool, deadline_seconds=_DEADLINE_SECONDS)
+        self._tool = tool or tool_passes.live_tool(
+            config.tool, folders=_TOOL_FOLDERS, deadline_seconds=_DEADLINE_SECONDS
+        )
         self._forms = ToolForms(self._tool, (Form(words=_ONCE, read=parse.table_cards),))
         self._passes = PassKeeper(vendor=self.name, kind=AcceleratorKind.TPU, ask=self._forms.ask)
 

@@ -71,6 +71,12 @@ def test_a_line_that_was_cut_off_is_not_believed() -> None:
     assert "memory" not in texts(cut)[0]
 
 
+def test_a_line_without_its_closing_bar_is_not_believed() -> None:
+    entry = texts(TABLE.replace("1MiB /   10MiB  |", "1MiB /   10MiB"))[0]
+    assert "memory" not in entry
+    assert entry["name"] == "Board One"
+
+
 def test_a_word_that_names_two_columns_makes_the_table_unreadable() -> None:
     assert texts(TABLE.replace("Temp  Mode  ", "Temp  Temp  ")) == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -172,6 +173,28 @@ def test_a_recording_of_another_tool_is_refused() -> None:
     assert tool_passes.only_tool(recording, "y-smi", "x-smi") == "x-smi"
     with pytest.raises(PermanentError, match="y-smi"):
         tool_passes.only_tool(recording, "y-smi")
+
+
+def test_a_tool_is_found_in_its_vendor_s_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("on-path", "vendor"):
+        tool = tmp_path / folder / "fake-smi"
+        tool.parent.mkdir()
+        tool.write_text(f"#!/bin/sh\necho {folder}\n")
+        tool.chmod(0o755)
+
+    def answer() -> str:
+        made = tool_passes.live_tool(
+            "fake-smi", folders=["/nowhere", str(tmp_path / "vendor")], deadline_seconds=5.0
+        )
+        assert made.program == "fake-smi"
+        return made.run().text.strip()
+
+    monkeypatch.setenv("PATH", "/bin:/usr/bin")
+    assert answer() == "vendor"
+    monkeypatch.setenv("PATH", f"{tmp_path}/on-path:/bin:/usr/bin")
+    assert answer() == "on-path", "PATH comes first"
 
 
 def test_a_recorded_tool_passes_like_a_live_one() -> None:
