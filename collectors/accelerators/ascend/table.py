@@ -210,7 +210,9 @@ def _values(columns: Sequence[_Column], cell: str) -> dict[str, _Value | Missing
     result: dict[str, _Value | Missing] = {}
     for column, value in zip(columns, fitted, strict=True):
         units = _UNITS.get(column.name)
-        if units is not None and column.unit not in units:
+        if column.name in result:
+            result[column.name] = Missing("npu-smi has two columns of this name")
+        elif units is not None and column.unit not in units:
             result[column.name] = Missing(f"npu-smi gives it in an unknown unit: {column.unit}")
         else:
             result[column.name] = value
@@ -270,11 +272,17 @@ def _chip(first: _Line, second: _Line) -> Chip:
         power_watts=_number(values, "power"),
         temperature_celsius=_number(values, "temp"),
         utilization_percent=_number(values, "aicore" if "aicore" in values else "npu util"),
-        # A chip with HBM keeps its models there; the other pair is that of its control system.
-        memory=_memory(values, "hbm-usage" if "hbm-usage" in values else "memory-usage"),
+        memory=_memory(values, _memory_column(first, values)),
         index=index,
         node_number=index,
     )
+
+
+def _memory_column(first: _Line, values: Mapping[str, _Value | Missing]) -> str:
+    # A chip with HBM keeps its models there; the other pair is that of its control system. The 310
+    # family has no HBM, whatever columns a table for several families has.
+    is_310 = "310" in first.words.get("name", "")
+    return "hbm-usage" if "hbm-usage" in values and not is_310 else "memory-usage"
 
 
 def _number(values: Mapping[str, _Value | Missing], name: str) -> Number:

@@ -222,6 +222,51 @@ def _widened(blanks, *, more):
     return " " * max(1, len(blanks[0]) + more)
 
 
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("place", ["cell before", "cell after", "column before", "column after"])
+def test_unknown_columns_change_no_value(name, place, table):
+    lines = table(name).splitlines()
+    heads = [number for number, line in enumerate(lines) if "Health" in line or "Bus-Id" in line]
+    for number in range(3, len(lines)):
+        if "Process id" in lines[number]:
+            break
+        if lines[number].startswith("|"):
+            is_head = number in heads
+            lines[number] = _with_column(lines[number], place, "Fan(%)" if is_head else "55")
+
+    found, whole = parser.parse("\n".join(lines)), parser.parse(table(name))
+
+    assert [(chip.card, chip.chip) for chip in found] == [(c.card, c.chip) for c in whole]
+    if name == "gaps":  # where a value is missing nobody knows which
+        assert_never_wrong(found, whole)
+    else:
+        assert found == whole
+
+
+def _with_column(line, place, text):
+    *cells, last = line.strip("|").split("|")
+    return {
+        "cell before": "|".join(["", f" {text} ", *cells, last, ""]),
+        "cell after": "|".join(["", *cells, last, f" {text} ", ""]),
+        "column before": "|".join(["", *cells, f" {text} {last}", ""]),
+        "column after": "|".join(["", *cells, f"{last} {text} ", ""]),
+    }[place]
+
+
+def test_two_columns_of_one_name_are_none(table):
+    text = table("soc").replace("Temp(C) ", "Temp(C)  Temp(C)").replace("38  ", "38  70")
+
+    assert parser.parse(text)[0].temperature_celsius == Missing(
+        "npu-smi has two columns of this name"
+    )
+
+
+def test_a_310_has_ddr_even_in_a_table_with_a_column_for_hbm(table):
+    chips = parser.parse(table("910a").replace("910A ", "310P3"))
+
+    assert [chip.memory.used_mib for chip in chips] == [1900.0, 1901.0, 1902.0]
+
+
 UNKNOWN_ROWS = (
     "| Total power          | OK            | 512.5                                        |",
     "| 3 | 7 |",
