@@ -82,7 +82,8 @@ def _chip(row: Mapping[str, str]) -> Chip | None:
 def _temperature(row: Mapping[str, str]) -> Number:
     for name in ("temp", "temp(c)"):
         if name in row:
-            return quantities.celsius(row[name], unit="", name="Temp")
+            unit = "C" if row[name].rstrip().endswith("C") else ""
+            return quantities.celsius(row[name], unit=unit, name="Temp")
     return quantities.not_shown("Temp")
 
 

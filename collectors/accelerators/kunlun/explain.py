@@ -129,6 +129,6 @@ def intel(shown: str) -> Explanation:
     return Explanation(f"{shown} is Intel's tool of that name, not Kunlunxin's", INTEL_HINT)
 
 
-def not_found(what: str) -> Explanation:
-    """Return the words for a machine that has neither library nor tool."""
-    return Explanation(f"{what} not on this machine", _INSTALL)
+def not_found(names: str) -> Explanation:
+    """Return the words for a machine that has nothing of XRE."""
+    return Explanation(f"{names} on this machine", _INSTALL)

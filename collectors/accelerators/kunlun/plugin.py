@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 LIBRARY_SOURCE = "xpuml"
 _SPELLINGS = ("xpu-smi", "xpu_smi")
 _INSTALLED_TOOLS = tuple(f"/usr/local/xpu/bin/{name}" for name in _SPELLINGS)
+# Shorter than the host's deadlines, two runs too: a tool that hangs is ended by its own plugin.
+_DEADLINE_SECONDS = 7.0
 _LIBRARY = "libxpuml.so"
 _INSTALLED_LIBRARIES = (
     "libxpuml.so.1",
@@ -93,12 +95,13 @@ class KunlunPlugin:
         is_on_bus = self._driver.is_card_on_bus()
         if not self._has_library() and not self._has_tool():
             found = explain.not_found("neither libxpuml nor xpu-smi is")
-            hint = found.hint if is_on_bus else None
-            raise NotPresent(found.reason, hint=hint)
+            # A card without its software is a fault; nothing of either is the usual machine.
+            only_if = "" if is_on_bus else "if Kunlunxin cards are in it, "
+            raise NotPresent(found.reason, hint=f"{only_if}{found.hint}")
         if is_on_bus:
             return
         try:
-            self._taken = self._take_pass()
+            self._take_pass()
         except ReadingUnavailable as error:
             bus = "" if is_on_bus is None else "no Kunlunxin card is on the PCI bus; "
             raise NotPresent(f"{bus}{error.reason}", hint=error.hint) from error
@@ -125,7 +128,7 @@ class KunlunPlugin:
         return [convert.reading(entry, source=taken.source) for entry in taken.entries]
 
     def grant(self, uuids: Sequence[str]) -> ContainerGrant:
-        """Return the device nodes, the tool and the variable that a container needs.
+        """Return the device nodes, the tool and the variables that a container needs.
 
         Raises:
             ReadingUnavailable: a chip of these, or its node, is not there.
@@ -141,10 +144,13 @@ class KunlunPlugin:
             numbers.append(chip.index if chip.node_number is None else chip.node_number)
         nodes = [self._node(number) for number in numbers]
         control = self._driver.control_node()
+        # The first is read in the container, by XRE; the second by the maker's docker runtime,
+        # which where it is docker's default gives every card to an image that asks for all.
+        visible = ",".join(map(str, numbers))
         return ContainerGrant(
             devices=(*nodes, *([control] if control else ())),
             mounts=tuple((path, path) for path in self._driver.container_files()),
-            environment={"XPU_VISIBLE_DEVICES": ",".join(map(str, numbers))},
+            environment={"XPU_VISIBLE_DEVICES": visible, "CXPU_VISIBLE_DEVICES": visible},
         )
 
     def record(self) -> Mapping[str, str]:
@@ -289,9 +295,12 @@ def _names(config: KunlunConfig) -> tuple[str, ...]:
 
 def _live_tools(config: KunlunConfig) -> tuple[Tool, ...]:
     if config.tool not in _SPELLINGS:
-        return (LiveTool(config.tool),)
+        return (LiveTool(config.tool, deadline_seconds=_DEADLINE_SECONDS),)
     other = [name for name in _SPELLINGS if name != config.tool]
-    return tuple(LiveTool(program) for program in (config.tool, *other, *_INSTALLED_TOOLS))
+    return tuple(
+        LiveTool(program, deadline_seconds=_DEADLINE_SECONDS)
+        for program in (config.tool, *other, *_INSTALLED_TOOLS)
+    )
 
 
 def _live_library(config: KunlunConfig) -> xpuml.Library:

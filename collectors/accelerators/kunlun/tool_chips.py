@@ -65,7 +65,7 @@ class ToolReader:
             if done.is_final:
                 break
         if not failures:
-            failure = explain.not_found("xpu-smi and xpu_smi are")
+            failure = explain.not_found("neither xpu-smi nor xpu_smi is")
             return ToolPass(program="xpu-smi", failure=failure)
         return next((each for each in failures if not each.is_foreign), failures[0])
 

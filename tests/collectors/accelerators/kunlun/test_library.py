@@ -126,6 +126,21 @@ def test_a_card_that_is_lost_later_keeps_its_name(play, scenario, tmp_path, monk
     assert (reading.health, reading.temperature_celsius) == (Health.CRITICAL, None)
 
 
+def test_a_lost_card_gets_no_name_of_a_card_that_has_moved_up(play, tmp_path, monkeypatch):
+    plugin = play("eight-cards")
+    before = plugin.list_accelerators()
+    head, first, second, third, *_ = (
+        Path(os.environ["XPUML_STUB_SCENARIO"]).read_text().split("[card]")
+    )
+    path = tmp_path / "moved.txt"
+    lost = f"\nxpumlDeviceGetHandleByIndex = 15{third}"
+    path.write_text(f"{head}[card]{second}[card]{lost}")
+    monkeypatch.setenv("XPUML_STUB_SCENARIO", str(path))
+
+    assert first != second
+    assert [card.uuid for card in plugin.list_accelerators()] == [before[1].uuid, "kunlun#1"]
+
+
 def test_a_call_that_fails_costs_one_value(play):
     plugin = play("one-call-fails")
 
@@ -154,10 +169,14 @@ def test_calls_that_are_not_supported_leave_values_unknown_with_a_reason(play):
     }
 
 
-def test_a_library_with_shorter_structures_is_read(play):
-    names = ("uuid", "product_name", "memory_used_bytes", "utilization_ratio", "power_watts")
+def test_a_library_with_shorter_structures_leaves_unknown_what_it_does_not_fill(play):
+    names = ("uuid", "product_name", "memory_total_bytes", "utilization_ratio", "power_watts")
+    old = play("k200-x4", stub="old")
 
-    assert values(play("k200-x4", stub="old"), *names) == values(play("k200-x4"), *names)
+    assert values(old, *names) == values(play("k200-x4"), *names)
+    reading = old.read()[0]
+    assert reading.memory_used_bytes is None
+    assert "not available" in reading.unknown["memory_used_bytes"]
 
 
 def test_a_library_with_longer_structures_writes_over_nothing_and_gives_no_number(play):

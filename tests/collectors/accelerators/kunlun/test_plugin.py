@@ -214,6 +214,16 @@ def test_kunlunxins_tool_is_found_beside_intels(table):
     assert build(tools).list_accelerators()[0].source == "xpu_smi"
 
 
+def test_what_kunlunxins_tool_says_counts_more_than_intels(table):
+    tools = [
+        CountingTool({(): table("intel")}, program="xpu-smi"),
+        CountingTool({(): "kunlun driver is not loaded\n"}, program="xpu_smi"),
+    ]
+
+    with pytest.raises(ReadingUnavailable, match="driver is not loaded"):
+        build(tools).list_accelerators()
+
+
 @pytest.mark.parametrize("vendor", ["0x1d22", "0x2057"])
 def test_a_card_on_the_bus_is_enough_for_the_probe(vendor, tmp_path, table):
     tool = CountingTool({(): table("devices-mix")})
@@ -222,7 +232,7 @@ def test_a_card_on_the_bus_is_enough_for_the_probe(vendor, tmp_path, table):
     assert tool.runs == []
 
 
-def test_without_a_card_on_the_bus_the_probe_asks_once_for_the_round(tmp_path, table):
+def test_without_a_card_on_the_bus_the_probe_asks_the_tool(tmp_path, table):
     tool = CountingTool({(): table("devices-mix")})
     build([tool], driver=bus(tmp_path, "0x10de")).probe()
 
@@ -233,10 +243,10 @@ def test_a_machine_without_library_and_tool_has_no_such_cards(tmp_path):
     tool = CountingTool({}, is_here=False)
     with pytest.raises(NotPresent) as caught:
         build([tool], driver=bus(tmp_path / "a", "0x8086")).probe()
-    assert caught.value.hint is None
+    assert caught.value.hint.startswith("if Kunlunxin cards are in it, install")
     with pytest.raises(NotPresent) as caught:
         build([tool], driver=bus(tmp_path / "b", "0x1d22")).probe()
-    assert "XRE" in caught.value.hint
+    assert caught.value.hint.startswith("install Kunlunxin's XRE")
 
 
 def test_the_drivers_state_stands_in_where_the_source_has_none(tmp_path, table):
@@ -269,7 +279,7 @@ def test_a_grant_holds_the_nodes_of_its_chips_and_the_driver(machine, table):
     assert plugin.grant(["03K07A1124B00003-0", "03K01Z9911A00042-0"]) == ContainerGrant(
         devices=("/dev/xpu2", "/dev/xpu0", "/dev/xpuctrl"),
         mounts=(("/usr/local/bin/xpu-smi", "/usr/local/bin/xpu-smi"),),
-        environment={"XPU_VISIBLE_DEVICES": "2,0"},
+        environment={"XPU_VISIBLE_DEVICES": "2,0", "CXPU_VISIBLE_DEVICES": "2,0"},
     )
 
 

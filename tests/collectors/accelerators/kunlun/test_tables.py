@@ -254,6 +254,12 @@ def test_an_unknown_unit_or_an_implausible_value_is_unknown(value, other, plugin
     assert len(after.unknown) + len(card.unknown) > len(before.unknown)
 
 
+def test_a_temperature_may_have_its_unit(plugin_of, table):
+    text = table("devices-mix").replace(" 71 |", " 71C |").replace(" 40 |", " 40 C |")
+
+    assert [each.temperature_celsius for each in plugin_of(text).read()] == [71.0, 40.0, 52.0]
+
+
 def test_serial_numbers_that_two_cards_share_name_neither(plugin_of, table):
     text = table("devices-mix").replace("0300000000000c1d", "03K01Z9911A00042")
 
@@ -291,6 +297,24 @@ def test_error_texts_become_a_reason_and_a_hint(text, reason, plugin_of):
     with pytest.raises(ReadingUnavailable, match=reason) as caught:
         plugin_of(text).read()
     assert caught.value.hint
+
+
+def test_a_line_of_another_program_costs_the_long_form_nothing(plugin_of, table):
+    text = table("long-p800-x2")
+    warned = text.replace("    Memory Usage\n", "WARNING: old firmware\n    Memory Usage\n")
+
+    names = ("uuid", "memory_used_bytes", "power_watts")
+    assert values(plugin_of({("-q",): warned}), *names) == values(
+        plugin_of({("-q",): text}), *names
+    )
+
+
+def test_a_process_named_after_intel_makes_no_tool_of_intels(table):
+    text = table("devices-mix")
+    empty = "".join(line for line in text.splitlines(keepends=True) if "/dev/xpu" not in line)
+
+    assert output.parse(empty) == []
+    assert not output.is_of_intel(empty.replace("face-service", "intel-openvino"))
 
 
 def test_forms_are_told_apart(table):

@@ -4,8 +4,8 @@
  *   cc -shared -fPIC -Wl,-soname,libxpuml.so.1 -o DIR/libxpuml.so xpuml_stub.c
  *   XPUML_STUB_SCENARIO=FILE program
  *
- * With -DXPUML_STUB_OLD it is an older library: name, minor number and id are missing, and its
- * structures are shorter: memory without L3, attributes without the sizes.
+ * With -DXPUML_STUB_OLD it is an older library: name and minor number are missing, and its
+ * structures are shorter: memory without what is used, attributes without the counts.
  * With -DXPUML_STUB_GROWN its structures are 32 bytes longer than the 128 that are known.
  *
  * The scenario is a text file of `key = value` lines, read again at each xpumlInit; `#` begins a
@@ -340,7 +340,7 @@ int xpumlDeviceGetMemoryInfo(device asked, memory_info *place) {
     info.l3_total = here->l3_total.value;
     info.l3_used = here->l3_used.value;
     info.l3_free = info.l3_total - info.l3_used;
-    write_structure(place, &info, offsetof(memory_info, l3_page_size));
+    write_structure(place, &info, offsetof(memory_info, used));
     return SUCCESS;
 }
 
