@@ -35,6 +35,15 @@ check: venv ## Check formatting, lint, types, import rules and generated documen
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m agent.config.reference --check docs/configuration.md
+	$(BIN)/python docs/generate_accelerators.py --check
+
+.PHONY: docs
+docs: venv ## Make the generated documents: configuration and accelerators
+	$(BIN)/python -m agent.config.reference > docs/configuration.md.new
+	@mv docs/configuration.md.new docs/configuration.md
+	$(BIN)/python docs/generate_accelerators.py > docs/accelerators.md.new
+	@mv docs/accelerators.md.new docs/accelerators.md
 
 .PHONY: format
 format: venv ## Format the code
