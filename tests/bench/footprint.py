@@ -12,6 +12,7 @@ import base64
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -137,6 +138,7 @@ def write_config(
     gpu: bool,
 ) -> Path:
     (home / "password").write_text(PASSWORD)
+    (home / "password").chmod(0o600)
     (home / "device-port").write_text(str(device_port))
     config = home / "config.yaml"
     config.write_text(
@@ -293,9 +295,15 @@ def started(
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody uses, below those that the system gives to clients.
+
+    Among those a client that waits for a server can meet itself.
+    """
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(port: int) -> None:
