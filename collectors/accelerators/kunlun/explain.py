@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 SUCCESS = 0
+NOT_SUPPORTED = 3
 DRIVER_NOT_LOADED = 9
 LIBRARY_NOT_FOUND = 12
 FUNCTION_NOT_FOUND = 13
@@ -42,7 +43,7 @@ _CODES: Mapping[int, Explanation] = MappingProxyType(
         STRUCTURE_GREW: Explanation("libxpuml writes a longer structure than is known here"),
         1: Explanation("libxpuml was not initialised"),
         2: Explanation("libxpuml refuses the question (invalid argument)"),
-        3: Explanation("not offered by this card (libxpuml)"),
+        NOT_SUPPORTED: Explanation("not offered by this card (libxpuml)"),
         4: Explanation("the driver does not allow this user to ask", _PERMISSION),
         6: Explanation("libxpuml does not find it"),
         7: Explanation("libxpuml's answer does not fit"),

@@ -51,7 +51,8 @@ _STATES: Mapping[int, str] = MappingProxyType(
 class LibraryPass:
     """Is one pass over the library: its chips, or why there are none.
 
-    `is_newer` says that the driver is of XRE 5 or later, whose library is not described.
+    `is_newer` says that no device was asked, because the driver is of XRE 5 or later, whose library
+    is not described.
     """
 
     chips: tuple[Chip, ...] = ()
@@ -59,8 +60,8 @@ class LibraryPass:
     is_newer: bool = False
 
 
-def read(library: Library) -> LibraryPass:
-    """Return what the library tells now.
+def read(library: Library, *, unless_newer: bool = False) -> LibraryPass:
+    """Return what the library tells now; `unless_newer` asks no device of a newer library.
 
     It is opened and closed each time: a card that came or went is noticed so, and no device node
     is held that a reset would need.
@@ -69,22 +70,21 @@ def read(library: Library) -> LibraryPass:
     if opened.code != explain.SUCCESS:
         return LibraryPass(failure=explain.code(opened.code))
     try:
-        return _read_open(library)
+        return _read_open(library, unless_newer=unless_newer)
     finally:
         library.ask("xpumlShutdown")
 
 
-def _read_open(library: Library) -> LibraryPass:
+def _read_open(library: Library, *, unless_newer: bool) -> LibraryPass:
     version = library.ask("xpumlSystemGetDriverVersion")
+    if unless_newer and _is_newer(version):
+        return LibraryPass(is_newer=True)
     count = library.ask("xpumlDeviceGetCount")
     if count.code != explain.SUCCESS:
         return LibraryPass(failure=explain.code(count.code))
     if not isinstance(count.value, int) or not 0 <= count.value <= _MOST_DEVICES:
         return LibraryPass(failure=Explanation(f"libxpuml counts {count.value} devices"))
-    return LibraryPass(
-        chips=tuple(_chip(library, index=index) for index in range(count.value)),
-        is_newer=_is_newer(version),
-    )
+    return LibraryPass(chips=tuple(_chip(library, index=index) for index in range(count.value)))
 
 
 def _is_newer(version: Answer) -> bool:

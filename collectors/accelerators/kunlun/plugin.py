@@ -15,13 +15,15 @@ from collectors.accelerators.kunlun import convert, explain, library_chips, xpum
 from collectors.accelerators.kunlun.driver import Driver, RecordedDriver, RecordingDriver
 from collectors.accelerators.kunlun.explain import Explanation
 from collectors.accelerators.kunlun.facts import Chip, Missing
-from collectors.accelerators.kunlun.tool_chips import FORMS, ToolPass, ToolReader
+from collectors.accelerators.kunlun.tool_chips import FORMS, ToolReader
 from collectors.accelerators.recording import Recording
 from collectors.accelerators.vendor_tool import LiveTool, RecordingTool, Tool
 
 _log = logging.getLogger(__name__)
 
 LIBRARY_SOURCE = "xpuml"
+# The codes with which a source says that it has no state to give; None is a tool's.
+_NOT_OFFERED = frozenset({None, explain.NOT_SUPPORTED, explain.FUNCTION_NOT_FOUND})
 _SPELLINGS = ("xpu-smi", "xpu_smi")
 _INSTALLED_TOOLS = tuple(f"/usr/local/xpu/bin/{name}" for name in _SPELLINGS)
 # Shorter than the host's deadlines, two runs too: a tool that hangs is ended by its own plugin.
@@ -72,16 +74,16 @@ class KunlunPlugin:
         forms: Sequence[tuple[str, ...]] = FORMS,
         library: xpuml.Library | None = None,
         driver: Driver | RecordedDriver | None = None,
-        root: Path = Path("/"),
     ) -> None:
         self._config = config
         self._tools = _live_tools(config) if tools is None else tuple(tools)
         self._tool_reader = ToolReader(self._tools, forms=forms)
         self._library = _live_library(config) if library is None else library
-        self._driver = Driver(root) if driver is None else driver
+        self._driver = Driver(Path("/")) if driver is None else driver
         self._taken: _Pass | None = None
         self._last_seen: dict[int, Chip] = {}
         self._fallback_reason = ""
+        self._is_library_newer = False
 
     def probe(self) -> None:
         """Return if cards of this vendor can be read here.
@@ -118,7 +120,7 @@ class KunlunPlugin:
     def read(self) -> Sequence[AcceleratorReading]:
         """Return one reading of each chip or function, in the order of the list.
 
-        What the list before it was made of is read once more and then forgotten.
+        The pass that a list before it was made of is used here, and only once.
 
         Raises:
             ReadingUnavailable: neither library nor tool answered.
@@ -161,14 +163,18 @@ class KunlunPlugin:
         """
         library = xpuml.RecordingXpuml(self._library)
         driver = RecordingDriver(self._driver)
-        chips = list(library_chips.read(library).chips) if self._has_library() else []
+        chips: list[Chip] = []
+        if self._has_library():
+            chips += library_chips.read(library, unless_newer=self._has_tool()).chips
         tools = {}
         for each in self._tools:
             tool = RecordingTool(each)
-            reader = ToolReader([tool])
-            if reader.is_found() and each.program not in tools:
+            if each.program not in tools and ToolReader([tool]).is_found():
                 for form in FORMS:
-                    chips += ToolReader([tool], forms=[form]).read().chips
+                    done = ToolReader([tool], forms=[form]).read()
+                    chips += done.chips
+                    if done.is_final:
+                        break
                 tools[each.program] = tool.answers
         for chip in chips:
             driver.state(chip.index if chip.node_number is None else chip.node_number)
@@ -210,8 +216,6 @@ class KunlunPlugin:
 
     def _take_pass(self) -> _Pass:
         source, chips = self._ask()
-        if not chips:
-            raise ReadingUnavailable(f"{source} lists no card", hint=explain.CHECK_BUS)
         chips = self._with_last_identity(chips)
         self._last_seen = {chip.index: chip for chip in chips}
         chips = [self._with_state(chip) for chip in chips]
@@ -220,22 +224,20 @@ class KunlunPlugin:
     def _ask(self) -> tuple[str, Sequence[Chip]]:
         """Return the source that answered, and its chips."""
         library: library_chips.LibraryPass | None = None
-        if self._has_library():
-            library = library_chips.read(self._library)
-            is_described = not library.is_newer or not self._has_tool()
-            if library.chips and is_described:
+        has_tool = self._has_tool()
+        if self._has_library() and not (has_tool and self._is_library_newer):
+            library = library_chips.read(self._library, unless_newer=has_tool)
+            self._is_library_newer = library.is_newer
+            if library.chips:
                 self._log_fallback(None)
                 return LIBRARY_SOURCE, library.chips
-        if not self._has_tool():
-            failure = library.failure if library else None
-            raise _unavailable(failure or explain.code(explain.LIBRARY_NOT_FOUND), library=library)
+        if not has_tool:
+            raise _library_failed(library)
         tool = self._tool_reader.read()
-        if tool.failure is None:
-            self._log_fallback(library)
-            return tool.program, tool.chips
-        if library is not None and library.chips:
-            return LIBRARY_SOURCE, library.chips
-        raise _both_failed(tool, library=library)
+        if tool.failure is not None:
+            raise _both_failed(tool.failure, library=library)
+        self._log_fallback(library)
+        return tool.program, tool.chips
 
     def _with_last_identity(self, chips: Sequence[Chip]) -> list[Chip]:
         """Return the chips, a lost one with what was known of it, unless others have moved up."""
@@ -255,7 +257,8 @@ class KunlunPlugin:
         ]
 
     def _with_state(self, chip: Chip) -> Chip:
-        if not isinstance(chip.state, Missing) or chip.state.code is not None:
+        # A device that failed is not called well because the driver has noticed nothing yet.
+        if not isinstance(chip.state, Missing) or chip.state.code not in _NOT_OFFERED:
             return chip
         number = chip.index if chip.node_number is None else chip.node_number
         return replace(chip, state=self._driver.state(number))
@@ -308,23 +311,21 @@ def _live_library(config: KunlunConfig) -> xpuml.Library:
     return xpuml.Xpuml((config.library, *installed))
 
 
-def _unavailable(
-    failure: Explanation, *, library: library_chips.LibraryPass | None
-) -> ReadingUnavailable:
-    if library is not None and library.failure is None and not library.chips:
-        return ReadingUnavailable("libxpuml lists no card", hint=explain.CHECK_BUS)
+def _library_failed(library: library_chips.LibraryPass | None) -> ReadingUnavailable:
+    if library is None:
+        failure = explain.code(explain.LIBRARY_NOT_FOUND)
+    else:
+        failure = library.failure or Explanation("libxpuml lists no card", explain.CHECK_BUS)
     return ReadingUnavailable(failure.reason, hint=failure.hint)
 
 
 def _both_failed(
-    tool: ToolPass, *, library: library_chips.LibraryPass | None
+    failure: Explanation, *, library: library_chips.LibraryPass | None
 ) -> ReadingUnavailable:
-    assert tool.failure is not None  # noqa: S101 - it is what this is called for
     if library is None or library.failure is None:
-        return ReadingUnavailable(tool.failure.reason, hint=tool.failure.hint)
+        return ReadingUnavailable(failure.reason, hint=failure.hint)
     return ReadingUnavailable(
-        f"{library.failure.reason}; {tool.failure.reason}",
-        hint=library.failure.hint or tool.failure.hint,
+        f"{library.failure.reason}; {failure.reason}", hint=library.failure.hint or failure.hint
     )
 
 

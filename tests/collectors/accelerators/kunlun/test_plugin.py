@@ -10,7 +10,7 @@ from agent.errors import NotPresent, PermanentError, ReadingUnavailable
 from agent.model.accelerator import ContainerGrant, Health
 from collectors.accelerators.kunlun.driver import Driver, RecordedDriver
 from collectors.accelerators.kunlun.plugin import KunlunConfig, KunlunPlugin
-from collectors.accelerators.kunlun.xpuml import RecordedXpuml
+from collectors.accelerators.kunlun.xpuml import RecordedXpuml, RecordingXpuml
 from collectors.accelerators.recording import Recording
 from collectors.accelerators.vendor_tool import ToolAnswer
 
@@ -137,12 +137,33 @@ def test_a_library_that_fails_gives_way_to_the_tool_in_the_same_pass(table, capl
     ]
 
 
-def test_the_tool_is_preferred_where_the_driver_is_newer_than_the_library_is_known(table):
-    library = one_card(version="5.11.0.2")
+def test_no_device_is_asked_of_a_newer_library_where_there_is_a_tool(table):
+    library = RecordingXpuml(one_card(version="5.11.0.2"))
     tool = CountingTool({(): table("grid-p800-x3")}, program="xpu-smi")
+    plugin = build([tool], library=library)
 
-    assert build([tool], library=library).list_accelerators()[0].source == "xpu-smi"
+    assert plugin.list_accelerators()[0].source == "xpu-smi"
+    assert list(library.answers) == [
+        "xpumlInit()",
+        "xpumlSystemGetDriverVersion()",
+        "xpumlShutdown()",
+    ]
+    library.answers.clear()
+    plugin.list_accelerators()
+    assert library.answers == {}
+
+
+def test_a_newer_library_is_asked_where_there_is_no_tool():
+    library = one_card(version="5.11.0.2")
+
     assert build([], library=library).list_accelerators()[0].source == "xpuml"
+
+
+def test_a_library_without_a_card_says_so():
+    library = one_card(**{"xpumlDeviceGetCount()": answer(0)})
+
+    with pytest.raises(ReadingUnavailable, match="libxpuml lists no card"):
+        build([], library=library).list_accelerators()
 
 
 @pytest.mark.parametrize(("source", "expected"), [("library", "xpuml"), ("tool", "xpu_smi")])
@@ -262,6 +283,25 @@ def test_the_drivers_state_stands_in_where_the_source_has_none(tmp_path, table):
         Health.CRITICAL,
         Health.UNKNOWN,
     ]
+
+
+@pytest.mark.parametrize(("code", "health"), [(3, Health.OK), (13, Health.OK), (999, "unknown")])
+def test_the_drivers_state_does_not_excuse_a_call_that_failed(code, health, tmp_path):
+    state = tmp_path / "proc/xpu/dev0/state"
+    state.parent.mkdir(parents=True)
+    state.write_text("RUNNING\n")
+    library = one_card(**{"xpumlDeviceGetState(0)": answer(None, code=code)})
+
+    assert build(library=library, driver=Driver(tmp_path)).read()[0].health == health
+
+
+def test_recording_a_tool_that_hangs_runs_it_once():
+    hangs = ReadingUnavailable("xpu_smi did not answer within 7 s")
+    tool = CountingTool({(): hangs})
+    with pytest.raises(ReadingUnavailable):
+        build([tool]).record()
+
+    assert tool.runs == [()]
 
 
 @pytest.fixture
