@@ -152,3 +152,19 @@ def test_a_plugin_that_cannot_tell_says_why(operator, machine):
     asked = operator("plugins", "--grant", "acme", "0")
     assert (asked.status, asked.out) == (1, "")
     assert "acme: /dev/acme_ctl, /dev/acme0 is not on this machine; load the driver" in asked.err
+
+
+@pytest.mark.peer
+def test_cards_of_a_real_vendor_come_back_without_their_identity(operator, play_cards):
+    play_cards("two-cards")
+    live = operator("collect", "--json", "--config", operator.configure()).document
+    folder = operator.folder / "report"
+    assert operator("record", "--plugin", "nvidia", "--output", folder).status == 0
+    shown = operator("collect", "--replay", folder, "--json")
+    assert shown.status == 0
+    before, after = live["accelerators"], shown.document["accelerators"]
+    assert len(after) == 2
+    written = (folder / "nvidia/library.json").read_text()
+    for card, again in zip(before, after, strict=True):
+        assert card["uuid"] not in written
+        assert {**again, "uuid": ""} == {**card, "uuid": ""}
