@@ -47,7 +47,7 @@ def serial(cell: str, *, name: str) -> Text:
 
 
 def memory_pair(cell: str, *, name: str) -> tuple[Whole, Whole]:
-    """Return used and total bytes of `504 / 8064 MB` or `100MiB / 98304MiB`."""
+    """Return used and total bytes of `576 / 8064 MB` or `300MiB / 98304MiB`."""
     match = _PAIR.fullmatch(cell.strip())
     if match is None:
         missing = (
@@ -132,7 +132,7 @@ def whole(cell: str, *, name: str) -> Whole:
 
 
 def pci_address(cell: str, *, name: str) -> Text:
-    """Return an address as the kernel writes it: `0000:43:00.0`, whatever the domain's padding."""
+    """Return an address as the kernel writes it: `0000:1a:00.0`, whatever the domain's padding."""
     found = _ADDRESS.findall(cell)
     if len(found) != 1:
         return no_value(cell.strip(), name=name)

@@ -17,7 +17,7 @@
  *   hang = FUNCTION        this function never returns; it says so on stderr first
  *   crash = FUNCTION       this function ends in SIGSEGV
  * `[card]` begins a device:
- *   pci = 00000000:43:00.0   serial = …   name = K200
+ *   pci = 00000000:1a:00.0   serial = …   name = K200
  *   memory_total, memory_used, l3_total, l3_used   bytes     utilization   percent
  *   temperature   degrees Celsius     power   milliwatts     state, model, architecture, minor
  *   FUNCTION = CODE          this function returns CODE for this device
