@@ -13,6 +13,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+# Signs that many tools' tables share. What stands there for want of a value is a sign too: a sick
+# card is listed all the same.
+_NO_VALUE = r"-+(?:/-+)?|NA(?:/NA)?|F|ERR!|Unknown|Unsupported|[xX]+"
+INDEX = re.compile(r"[0-9]{1,4}")
+BUS_ID = re.compile(rf"[0-9a-fA-F:]+\.[0-7]|{_NO_VALUE}", re.IGNORECASE)
+AMOUNTS = re.compile(
+    rf"(?:[0-9x]+\s*(?:[KMG]i?B)?|{_NO_VALUE})/(?:[0-9x]+\s*[KMG]i?B|{_NO_VALUE})|{_NO_VALUE}",
+    re.IGNORECASE,
+)
+SIZE = re.compile(rf"[0-9.x]+\s*[KMG]i?B|{_NO_VALUE}", re.IGNORECASE)
+PERCENTAGE = re.compile(rf"[0-9.x]+\s*%|{_NO_VALUE}", re.IGNORECASE)
+POWER = re.compile(rf"[0-9.x]+\s*W|{_NO_VALUE}", re.IGNORECASE)
+TEMPERATURE = re.compile(rf"[0-9.x]+\s*C|{_NO_VALUE}", re.IGNORECASE)
+
 _RULE = re.compile(r"[-=+|\s]*")
 _NOTHING = re.compile(r"\s*")
 _WIDE_GAP = re.compile(r"\s{2,}")

@@ -6,20 +6,17 @@ their data lie. The memory of the accelerator is CMM.
 
 from __future__ import annotations
 
-import re
-
 from collectors.accelerators import quantities, tables
 from collectors.accelerators.cards import CardFacts, pci_address
 from collectors.accelerators.quantities import Unknown
 from collectors.accelerators.tables import Entry, TableLayout
 
-_AMOUNTS = re.compile(r"[0-9]+\s*[KMG]iB/[0-9]+\s*[KMG]iB|NA|-+(/-+)?", re.IGNORECASE)
 _LAYOUT = TableLayout(
     title=("Card", "Name", "Bus-Id", "Memory-Usage"),
     signs={
-        "Card": re.compile(r"[0-9]{1,4}"),
-        "Bus-Id": re.compile(r"[0-9a-fA-F:]+\.[0-7]|NA|-+"),
-        "CMM-Usage": _AMOUNTS,
+        "Card": tables.INDEX,
+        "Bus-Id": tables.BUS_ID,
+        "CMM-Usage": tables.AMOUNTS,
     },
 )
 

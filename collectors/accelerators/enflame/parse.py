@@ -16,9 +16,9 @@ _LAYOUT = TableLayout(
     title=("DEV", "Name", "BUS-ID"),
     phrases=("FW VER", "GCU Virt"),
     signs={
-        "DEV": re.compile(r"[0-9]{1,4}"),
-        "BUS-ID": re.compile(r"[0-9a-fA-F:]+\.[0-7]|NA|-+"),
-        "Mem": re.compile(r"[0-9.]+\s*[KMG]iB|NA|-+"),
+        "DEV": tables.INDEX,
+        "BUS-ID": tables.BUS_ID,
+        "Mem": tables.SIZE,
     },
 )
 # Version 1.2 parts power and its limit by blanks, 1.4 by a slash.

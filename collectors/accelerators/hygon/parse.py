@@ -9,11 +9,14 @@ from collectors.accelerators.cards import CardFacts
 from collectors.accelerators.quantities import Unknown
 from collectors.accelerators.tables import Entry, TableLayout
 
-_NUMBER = re.compile(r"[0-9]{1,4}")
-_POWER = re.compile(r"[0-9.]+\s*W|NA|N/A|-+", re.IGNORECASE)
 _LAYOUT = TableLayout(
     title=("Temp", "AvgPwr", "VRAM%"),
-    signs={"HCU": _NUMBER, "DCU": _NUMBER, "GPU": _NUMBER, "AvgPwr": _POWER},
+    signs={
+        "HCU": tables.INDEX,
+        "DCU": tables.INDEX,
+        "GPU": tables.INDEX,
+        "AvgPwr": tables.POWER,
+    },
 )
 _HYGON_WORDS = re.compile(r"\b[DH]CU\b|Haiguang|HYGON", re.IGNORECASE)
 _AMD_WORDS = re.compile(r"Advanced Micro Devices|AMD/ATI", re.IGNORECASE)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 from collectors.accelerators import quantities, tables
 from collectors.accelerators.cards import CardFacts, pci_address
 from collectors.accelerators.quantities import Unknown
 from collectors.accelerators.tables import Entry, TableLayout
 
-_AMOUNTS = re.compile(r"[0-9]+\s*[KMG]iB/[0-9]+\s*[KMG]iB|NA(/NA)?|-+(/-+)?", re.IGNORECASE)
 _LAYOUT = TableLayout(
     title=("GPU", "Name", "Bus-Id"),
     phrases=("Compute M.",),
     signs={
-        "GPU": re.compile(r"[0-9]{1,4}"),
-        "Bus-Id": re.compile(r"[0-9a-fA-F:]+\.[0-7]|NA|-+"),
-        "Memory-Usage": _AMOUNTS,
+        "GPU": tables.INDEX,
+        "Bus-Id": tables.BUS_ID,
+        "Memory-Usage": tables.AMOUNTS,
     },
 )
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 from collectors.accelerators import quantities, tables
 from collectors.accelerators.cards import CardFacts, pci_address
 from collectors.accelerators.quantities import Unknown
 from collectors.accelerators.tables import Entry, TableLayout
 
-_AMOUNTS = re.compile(r"[0-9]+(\s*[KMG]iB)?/[0-9]+\s*[KMG]iB|NA(/NA)?|-+(/-+)?", re.IGNORECASE)
 _LAYOUT = TableLayout(
-    title=("Board", "Name", "GPU", "Bus-id"),
+    title=("GPU", "Name", "Bus-id"),
     signs={
-        "GPU": re.compile(r"[0-9]{1,4}"),
-        "Bus-id": re.compile(r"[0-9a-fA-F:]+\.[0-7]|NA|-+"),
-        "Memory-Usage": _AMOUNTS,
+        "GPU": tables.INDEX,
+        "Bus-id": tables.BUS_ID,
+        "Memory-Usage": tables.AMOUNTS,
     },
 )
 
@@ -39,8 +36,14 @@ def _chip(entry: Entry) -> CardFacts:
         memory_used_bytes=quantities.not_above(quantities.size_bytes(used), total_bytes),
         utilization_ratio=quantities.ratio(entry.get("gpu-util")),
         temperature_celsius=quantities.celsius(entry.get("temp")),
-        power_watts=quantities.watts(quantities.parts(entry.get("pwr:usage/cap"))[0]),
+        power_watts=quantities.watts(_power(entry)),
         energy_joules=Unknown(reason="mx-smi's table has no counter of energy"),
         # Whether a chip may be used is not whether it is well.
         health=Unknown(reason=f"mx-smi gives a state ({state or 'none'}) and no health"),
     )
+
+
+def _power(entry: Entry) -> str:
+    """Return the power; older versions of the tool print it without its limit."""
+    text = entry.get("pwr:usage/cap", "power")
+    return quantities.parts(text)[0] or text

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from collectors.accelerators import quantities, tables
 from collectors.accelerators.cards import CardFacts, pci_address
 from collectors.accelerators.quantities import Unknown
@@ -13,9 +11,9 @@ _LAYOUT = TableLayout(
     title=("ID", "Name", "PCIe", "%GPU", "Mem"),
     phrases=("Device Type", "Pcie Lane Width", "MPC Capable", "ECC Mode"),
     signs={
-        "ID": re.compile(r"[0-9]{1,4}"),
-        "PCIe": re.compile(r"[0-9a-fA-F:]+\.[0-7]|NA|-+"),
-        "Temp": re.compile(r"[0-9.]+\s*C|NA|-+|ERR!"),
+        "ID": tables.INDEX,
+        "PCIe": tables.BUS_ID,
+        "Temp": tables.TEMPERATURE,
     },
 )
 

@@ -18,11 +18,11 @@ from collectors.accelerators.tables import Entry, TableLayout
 _LAYOUT = TableLayout(
     title=("card", "TPU", "chipT", "Tpu-Util"),
     signs={
-        "TPU": re.compile(r"[0-9]{1,4}"),
-        "Tpu-Util": re.compile(r"[0-9]+%|NA|F|-+", re.IGNORECASE),
+        "TPU": tables.INDEX,
+        "Tpu-Util": tables.PERCENTAGE,
         "Status": re.compile(r"[A-Za-z]+"),
-        "Memory-Usage": re.compile(r"[0-9]+MB/[0-9]+MB|NA|F"),
-        "Ion-Usage": re.compile(r"[0-9]+MB/[0-9]+MB|NA|F"),
+        "Memory-Usage": tables.AMOUNTS,
+        "Ion-Usage": tables.AMOUNTS,
     },
 )
 _UNITS = quantities.BYTES_WITH_BINARY_MB

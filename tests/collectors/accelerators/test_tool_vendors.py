@@ -68,6 +68,7 @@ SAMPLES = [
     Sample(vendor="iluvatar", table="two-chips", cards=2, program="ixsmi"),
     Sample(vendor="metax", table="two-boards", cards=2, program="mx-smi"),
     Sample(vendor="metax", table="two-boards", cards=2, program="ht-smi"),
+    Sample(vendor="metax", table="older", cards=1, program="mx-smi"),
     Sample(vendor="mthreads", table="two-cards", cards=2, program="mthreads-gmi"),
 ]
 OF_ANY_FORM = pytest.mark.parametrize(
@@ -183,6 +184,19 @@ def test_a_value_that_is_masked_is_unknown_and_costs_no_other_card(
     found = sample.reader(text)
     assert_nothing_wrong(found, whole)
     assert len(found) >= sample.cards - 1
+
+
+@OF_A_TABLE
+@pytest.mark.parametrize("instead", ["N/A", "ERR!", "Unknown", "--"])
+def test_a_sick_card_is_listed_all_the_same(sample: Sample, instead: str) -> None:
+    measured = r"[0-9.]+\s?(?:%|W|C|c|℃)(?=[\s|])"
+    text = re.sub(measured, lambda found: f"{instead:<{len(found[0])}}", sample.text)
+    found = sample.reader(text)
+    assert len(found) == sample.cards
+    for card in found:
+        assert isinstance(card.temperature_celsius, Unknown)
+        assert isinstance(card.power_watts, Unknown)
+        assert isinstance(card.utilization_ratio, Unknown)
 
 
 @OF_ANY_FORM

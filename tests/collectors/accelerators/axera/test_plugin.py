@@ -36,6 +36,14 @@ def test_values_stand_in_base_units() -> None:
     assert second.power_watts == 6.0
 
 
+def test_half_a_pair_is_half_known() -> None:
+    text = (TABLES / "two-cards.txt").read_text()
+    first, _ = parse.table_cards(text.replace("1500 MiB /", "      -- /"))
+    assert isinstance(first.memory_used_bytes, Unknown)
+    assert first.memory_total_bytes == 3000 * MIB
+    assert first.temperature_celsius == 66.0
+
+
 def test_memory_is_cmm_and_utilization_is_the_npu() -> None:
     first, _ = parse.table_cards((TABLES / "two-cards.txt").read_text())
     assert first.memory_total_bytes == 3000 * MIB

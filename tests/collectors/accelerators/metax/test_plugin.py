@@ -36,6 +36,14 @@ def test_values_stand_in_base_units() -> None:
     assert isinstance(second.power_watts, Unknown)
 
 
+def test_an_older_layout_without_boards_and_limits_is_read() -> None:
+    (card,) = parse.table_cards((TABLES / "older.txt").read_text())
+    assert (card.product_name, card.card) == ("MXT900", None)
+    assert (card.temperature_celsius, card.power_watts) == (34.0, 57.0)
+    assert card.memory_used_bytes == 914 * MIB
+    assert card.utilization_ratio == pytest.approx(0.61)
+
+
 def test_to_be_available_is_not_to_be_well() -> None:
     first, _ = parse.table_cards((TABLES / "two-boards.txt").read_text())
     assert isinstance(first.health, Unknown)
