@@ -84,7 +84,7 @@ def redacted(
     recorded = list(recorded)
     redactor = Redactor(host_names=identity.host_names, user_names=identity.user_names)
     for each in recorded:
-        for text in each.files.values():
+        for text in (*each.files.values(), each.detail or ""):
             redactor.learn(text)
     plugins = {
         each.name: {name: redactor.redact(text) for name, text in each.files.items()}
