@@ -17,8 +17,8 @@ from agent.sampling.inspection import inspect_plugins
 from agent.sampling.sampler import Sampler
 from agent.transport.client import HttpClient
 
-# A plugin's own deadlines (10 s to probe, 15 s to read) end sooner.
-SAMPLE_SECONDS = 28.0
+# A plugin's own deadlines (15 s to probe, 15 s to read) end sooner.
+SAMPLE_SECONDS = 33.0
 ADDRESS_SECONDS = 2.0
 
 # Only its sections on what is sampled are used; the code is never shown.

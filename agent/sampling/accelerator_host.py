@@ -23,8 +23,8 @@ from agent.sampling.plugins import PluginPlan
 from agent.sampling.status import StatusKeeper
 from agent.sampling.worker import Worker
 
-PROBE_SECONDS = 10.0
 # Longer than a vendor's tool gets (10 s): a plugin that has ended its tool can still say so.
+PROBE_SECONDS = 15.0
 READ_SECONDS = 15.0
 # A search is a process, for each of a dozen vendors: changed hardware is the reason for one, and
 # the clock only for a tool that was installed beside a driver that was there already.

@@ -85,6 +85,7 @@ def start_subjects(
     if exporter is not None:
         port = free_port()
         process = stack.enter_context(started([exporter, f"--web.listen-address=127.0.0.1:{port}"]))
+        wait_for(port)
         yield Subject(name="node_exporter", process=process, url=f"http://127.0.0.1:{port}/metrics")
     if arguments.glances is not None:
         port = free_port()
@@ -165,8 +166,7 @@ def measure(subjects: list[Subject], *, minutes: float) -> list[tuple[str, proce
             if subject.process.poll() is not None:
                 raise SystemExit(f"{subject.name} ended with {subject.process.returncode}")
             if subject.url is not None:
-                with urllib.request.urlopen(subject.url, timeout=30) as answer:
-                    answer.read()
+                scrape(subject)
             # Start-up is measured apart: an hour's cost is that of the steady state.
             if now - begin >= min(SETTLE_SECONDS, minutes * 20) and subject.name not in baseline:
                 baseline[subject.name] = (time.monotonic(), processes.cost(subject.process.pid))
@@ -178,6 +178,15 @@ def measure(subjects: list[Subject], *, minutes: float) -> list[tuple[str, proce
         hour = (cost.cpu_seconds - before.cpu_seconds) / (time.monotonic() - since) * 3600
         rows.append((subject.name, cost, hour))
     return rows
+
+
+def scrape(subject: Subject) -> None:
+    assert subject.url is not None
+    try:
+        with urllib.request.urlopen(subject.url, timeout=30) as answer:
+            answer.read()
+    except OSError as error:
+        raise SystemExit(f"{subject.name} does not answer on {subject.url}: {error}") from error
 
 
 def print_table(rows: list[tuple[str, processes.Cost, float]]) -> None:
