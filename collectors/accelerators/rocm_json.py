@@ -6,6 +6,8 @@ Words may stand before and behind the JSON; keys come and go with every version.
 
 from __future__ import annotations
 
+import collections
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -17,6 +19,8 @@ from collectors.accelerators.cards import CardFacts, gpu_uuid, pci_address
 from collectors.accelerators.quantities import Unknown
 
 _CARD = re.compile(r"card([0-9]{1,4})")
+# Words before the JSON may have a brace or two of their own; each costs a look at all that follows.
+_MOST_STARTS = 20
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+|[0-9]+")
 _MARKETING_NAME = re.compile(r".*\[(?:AMD )?([^\[\]/]+)\]")
 
@@ -124,7 +128,8 @@ def _with_unit(text: str, unit: str) -> str:
 
 def _first_object(text: str) -> Mapping[str, Any]:
     decoder = json.JSONDecoder(object_pairs_hook=_once)
-    for start in re.finditer(r"^\s*\{", text, re.MULTILINE):
+    starts = re.finditer(r"^[ \t]*\{", text, re.MULTILINE)
+    for start in itertools.islice(starts, _MOST_STARTS):
         try:
             value, _ = decoder.raw_decode(text, start.end() - 1)
         except (ValueError, RecursionError):
@@ -136,5 +141,5 @@ def _first_object(text: str) -> Mapping[str, Any]:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object without the keys that stand in it twice: neither value is certain."""
-    names = [name for name, _ in pairs]
-    return {name: value for name, value in pairs if names.count(name) == 1}
+    times = collections.Counter(name for name, _ in pairs)
+    return {name: value for name, value in pairs if times[name] == 1}

@@ -28,7 +28,8 @@ POWER = re.compile(rf"[0-9.x]+\s*W|{_NO_VALUE}", re.IGNORECASE)
 TEMPERATURE = re.compile(rf"[0-9.x]+\s*C|{_NO_VALUE}", re.IGNORECASE)
 
 _RULE = re.compile(r"[-=+|\s]*")
-_NOTHING = re.compile(r"\s*")
+# No tool's table is as wide; what is longer is no line of one.
+_LONGEST_LINE = 2000
 _WIDE_GAP = re.compile(r"\s{2,}")
 # Blanks inside one value: `N/A / N/A`, `22 MiB /     3072 MiB`, `104W / 350W`.
 _SLASH = re.compile(r"\s*/\s*")
@@ -211,7 +212,8 @@ def _whole_lines(text: str) -> list[str]:
     last = lines.pop().strip()
     if last.endswith("|"):
         lines.append(last)
-    return [line.strip() for line in lines if not _NOTHING.fullmatch(line)]
+    stripped = (line.strip() for line in lines if len(line) <= _LONGEST_LINE)
+    return [line for line in stripped if line]
 
 
 def _is_rule_across(line: str) -> bool:

@@ -98,6 +98,11 @@ def test_a_line_of_one_entry_never_completes_another_behind_a_rule() -> None:
     assert "memory" not in entries[0]
 
 
+def test_a_line_without_end_is_passed_over_at_once() -> None:
+    blanks = "|" + " " * 1_000_000 + "x\n"
+    assert texts(blanks + TABLE + blanks) == texts(TABLE)
+
+
 def test_no_header_is_no_table() -> None:
     assert texts("") == []
     assert texts("Card\n") == []

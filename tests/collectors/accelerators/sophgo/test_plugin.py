@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,15 @@ def test_a_chip_in_fault_is_listed_as_critical_and_without_values() -> None:
         last.power_watts,
     ):
         assert isinstance(value, Unknown)
+
+
+def test_the_screen_that_follows_the_plain_copy_changes_nothing() -> None:
+    text = (TABLES / "pcie-two-cards.txt").read_text()
+    screen = re.sub(" {3,}", "", text).replace("48C", "99C").replace("1024MB", "9MB")
+    assert parse.table_cards(text + screen)[:3] == parse.table_cards(text)
+    plugin = replay(text + screen)
+    assert [card.index for card in plugin.list_accelerators()] == [0, 1, 2]
+    assert plugin.read()[0].temperature_celsius == 48.0
 
 
 def test_a_soc_has_its_heap_for_memory_and_no_address() -> None:
