@@ -71,10 +71,10 @@ def test_what_names_a_machine_or_a_person_is_gone(text, secret):
 @pytest.mark.parametrize(
     "text",
     [
-        "npu-smi 22.0.3.1                 Version: 22.0.3.1",
+        "npu-smi 22.1.4.2                 Version: 22.1.4.2",
         "Driver Version : 5.1.34.90",
-        "| EFSMI V1.2.0.301   Driver Ver 1.2.4.12 |",
-        '"driver_version": "1.2.4.12"',
+        "| EFSMI V1.3.1.202   Driver Ver 1.3.7.15 |",
+        '"driver_version": "1.3.7.15"',
         "<vbios_version>92.00.36.00.01</vbios_version>",
         "Innerversion=V100R002C20SPC001B300",
         "00000000:3B:00.0  0000:af:00.0",
@@ -99,7 +99,7 @@ def test_what_names_nobody_stays(text):
         (
             "| NPU     Chip   | Process id    | Process name        | Process memory(MB)   |",
             "| 0       0      | 331207        | python3.9           | 12288                |",
-            "python3.8",
+            "python3.9",
         ),
         (
             "|  GPU   GI   CI      PID   Type   Process name                  GPU Memory |",
