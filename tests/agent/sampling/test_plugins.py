@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 from agent.config.kinds import RawSection
@@ -33,7 +34,17 @@ def test_our_own_plugins_are_found_like_any_other():
         ("collectors", "memory"),
         ("accelerators", "nvidia"),
     } <= found
-    assert "collectors.accelerators.nvidia.plugin" not in sys.modules
+
+
+def test_finding_plugins_imports_none():
+    program = (
+        "import sys; from agent.sampling import plugins; plugins.discover();"
+        "print(sorted(name for name in sys.modules if name.startswith('collectors')))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], check=True, timeout=60, capture_output=True, text=True
+    )
+    assert found.stdout == "[]\n"
 
 
 def test_a_distribution_that_is_met_twice_counts_once(fake_wheel):
