@@ -1,4 +1,6 @@
-"""Asks npu-smi: one process a pass, and finer questions when the set of chips has changed."""
+"""Asks npu-smi: one process a pass; finer questions when the set of chips has changed, and one
+a pass for what the table leaves open.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from agent.errors import ReadingUnavailable
 from collectors.accelerators.ascend import explain, facts, listings, table
 from collectors.accelerators.ascend.facts import Chip
 from collectors.accelerators.ascend.listings import Place
+from collectors.accelerators.ascend.rounds import Rounds
 from collectors.accelerators.vendor_tool import Tool
 
 _log = logging.getLogger(__name__)
@@ -19,9 +22,13 @@ INFO = ("info",)
 MAPPING = ("info", "-m")
 LIST = ("info", "-l")
 
-# The tool takes from 0.3 s to several seconds a call. Finer questions are begun only within this
-# time from the beginning of a pass; what is left over is asked in the passes that follow.
+# The tool takes from 0.3 s to several seconds a call. The first finer question of a pass is begun
+# only while the tool's deadline for it ends before that of the pass, more of them only within the
+# shorter time; what is left over is asked in the passes that follow.
+_ONE_MORE_SECONDS = 4.0
 _FINER_QUESTIONS_SECONDS = 1.5
+# What a recording may take for the values that the table leaves open.
+_RECORD_SECONDS = 25.0
 
 
 def product(card: int) -> tuple[str, ...]:
@@ -35,16 +42,27 @@ class _Details:
 
     chips: frozenset[tuple[int, int, str]]
     cards: tuple[int, ...]
+    rounds: Rounds
     questions: list[tuple[str, ...]] = field(default_factory=lambda: [MAPPING, LIST])
     places: dict[tuple[int, int], Place] = field(default_factory=dict)
     products: dict[int, str] = field(default_factory=dict)
 
 
 class NpuSmi:
-    """Is the tool; for one thread, as its maker demands."""
+    """Is the tool; for one thread, as its maker demands.
 
-    def __init__(self, tool: Tool, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    A recorded tool costs nothing to ask, so that it is asked everything in each pass.
+    """
+
+    def __init__(
+        self,
+        tool: Tool,
+        *,
+        is_recorded: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._tool = tool
+        self._is_recorded = is_recorded
         self._monotonic = monotonic
         self._details: _Details | None = None
 
@@ -66,9 +84,17 @@ class NpuSmi:
             reason = problem.reason if chips is None else "npu-smi lists no chip"
             raise ReadingUnavailable(reason, hint=problem.hint)
         details = self._details_of(chips)
-        while details.questions and self._monotonic() - began < _FINER_QUESTIONS_SECONDS:
+        if self._is_recorded:
+            return self._everything(chips, details=details)
+        limit_seconds = _ONE_MORE_SECONDS
+        while details.questions and self._monotonic() - began < limit_seconds:
             self._ask(details, words=details.questions.pop(0))
-        return _detailed(chips, details)
+            limit_seconds = _FINER_QUESTIONS_SECONDS
+        detailed = _detailed(chips, details)
+        has_asked = limit_seconds != _ONE_MORE_SECONDS
+        if not has_asked and self._monotonic() - began < limit_seconds:
+            details.rounds.ask_one(detailed)
+        return details.rounds.refined(detailed)
 
     def ask_everything(self) -> None:
         """Ask every question there is, for a recording.
@@ -76,16 +102,22 @@ class NpuSmi:
         Raises:
             ReadingUnavailable: the first of them was not answered.
         """
-        answer = self._tool.run(*INFO)
-        details = self._details_of(table.parse(answer.text) or ())
+        chips = table.parse(self._tool.run(*INFO).text) or ()
+        self._everything(chips, details=self._details_of(chips))
+
+    def _everything(self, chips: Sequence[Chip], *, details: _Details) -> list[Chip]:
         while details.questions:
             self._ask(details, words=details.questions.pop(0))
+        detailed = _detailed(chips, details)
+        details.rounds.ask_all(detailed, within_seconds=_RECORD_SECONDS)
+        return details.rounds.refined(detailed)
 
     def _details_of(self, chips: Sequence[Chip]) -> _Details:
         listed = frozenset((chip.card, chip.chip, str(chip.bus_id)) for chip in chips)
         if self._details is None or self._details.chips != listed:
             cards = tuple(dict.fromkeys(chip.card for chip in chips))
-            self._details = _Details(chips=listed, cards=cards)
+            rounds = Rounds(self._tool, monotonic=self._monotonic)
+            self._details = _Details(chips=listed, cards=cards, rounds=rounds)
         return self._details
 
     def _ask(self, details: _Details, *, words: tuple[str, ...]) -> None:

@@ -76,7 +76,7 @@ class AscendPlugin:
         self._config = config
         self._tool = LiveTool(config.tool) if tool is None else tool
         self._library = LiveLibrary(config.library) if library is None else library
-        self._npu_smi = NpuSmi(self._tool)
+        self._npu_smi = NpuSmi(self._tool, is_recorded=root is None)
         self._dcmi = Dcmi(self._library)
         self._machine = Machine(root)
         self._fresh: _Pass | None = None
