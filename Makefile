@@ -67,6 +67,10 @@ chaos-keepalive: venv .cache/nvml/libnvidia-ml.so.1 ## Show the worst keepalive 
 bench: venv .cache/nvml/libnvidia-ml.so.1 .cache/glances/bin/glances ## Measure memory, CPU and speed beside peers (about 11 minutes)
 	$(BIN)/python tests/bench/footprint.py --nvml .cache/nvml --glances .cache/glances/bin/glances
 
+.PHONY: bench-accelerators
+bench-accelerators: venv ## Measure what a sample of each vendor's cards costs (about 1 minute)
+	$(BIN)/python tests/bench/accelerators.py
+
 .cache/nvml/libnvidia-ml.so.1: tests/collectors/accelerators/nvidia/nvml_stub/nvml_stub.c
 	@mkdir -p $(@D)
 	$(CC) -shared -fPIC -O1 -Wl,-soname,libnvidia-ml.so.1 -o $@ $<
