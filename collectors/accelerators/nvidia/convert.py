@@ -95,7 +95,12 @@ def given_uuid(identity: Identity) -> Text:
 
 
 def accelerator(
-    identity: Identity, *, uuid: str, index: int, parent: Accelerator | None = None
+    identity: Identity,
+    *,
+    uuid: str,
+    index: int,
+    parent: Accelerator | None = None,
+    source: str = SOURCE,
 ) -> Accelerator:
     """Return a card, or a slice if it has a parent, whose PCI address is then its own."""
     values = _Values()
@@ -116,12 +121,14 @@ def accelerator(
         ),
         pci_address=address,
         parent_uuid=None if parent is None else parent.uuid,
-        source=SOURCE,
+        source=source,
         unknown=values.unknown,
     )
 
 
-def unidentified(failure: Failure, *, index: int, parent: Accelerator | None = None) -> Accelerator:
+def unidentified(
+    failure: Failure, *, index: int, parent: Accelerator | None = None, source: str = SOURCE
+) -> Accelerator:
     """Return a card or slice that was sick from the start: nothing but its index is known.
 
     Its `uuid` is made of the index: it has to be listed under some name, and no UUID of NVIDIA's
@@ -144,7 +151,7 @@ def unidentified(failure: Failure, *, index: int, parent: Accelerator | None = N
         memory_total_bytes=None,
         pci_address=None if parent is None else parent.pci_address,
         parent_uuid=None if parent is None else parent.uuid,
-        source=SOURCE,
+        source=source,
         unknown=values.unknown,
     )
 

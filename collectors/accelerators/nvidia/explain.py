@@ -12,6 +12,7 @@ from types import MappingProxyType
 UNINITIALIZED = 1
 INVALID_ARGUMENT = 2
 NOT_SUPPORTED = 3
+NO_PERMISSION = 4
 NOT_FOUND = 6
 DRIVER_NOT_LOADED = 9
 LIBRARY_NOT_FOUND = 12
@@ -20,9 +21,15 @@ GPU_IS_LOST = 15
 RESET_REQUIRED = 16
 LIB_RM_VERSION_MISMATCH = 18
 ARGUMENT_VERSION_MISMATCH = 25
+DEPRECATED = 26
+NO_CARD = 28
 UNKNOWN = 999
 # Not one of NVML's: a call that a recording does not hold.
 NOT_RECORDED = -1
+# What nvidia-smi alone can do wrong: leave out, print what is not known here, cut a name short.
+NOT_SHOWN = -2
+NOT_UNDERSTOOD = -3
+NAME_IS_CUT = -4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ _EXPLANATIONS: Mapping[int, Explanation] = MappingProxyType(
         UNINITIALIZED: Explanation("the NVIDIA library has been shut down"),
         INVALID_ARGUMENT: Explanation("the driver refuses the question (invalid argument)"),
         NOT_SUPPORTED: Explanation("not offered by this card (NVML)"),
-        4: Explanation(
+        NO_PERMISSION: Explanation(
             "the driver does not allow this user to ask",
             "check the permissions of /dev/nvidiactl and /dev/nvidia0",
         ),
@@ -88,12 +95,15 @@ _EXPLANATIONS: Mapping[int, Explanation] = MappingProxyType(
         23: Explanation("the driver is short of resources"),
         24: Explanation("the card does not offer this frequency"),
         ARGUMENT_VERSION_MISMATCH: Explanation("the driver knows this call in another version"),
-        26: Explanation("the driver no longer offers this call"),
+        DEPRECATED: Explanation("the driver no longer offers this call"),
         27: Explanation("the card is not ready yet"),
-        28: Explanation("the driver finds no card", _DRIVER_LOG),
+        NO_CARD: Explanation("the driver finds no card", _DRIVER_LOG),
         29: Explanation("the card is in a state in which it cannot be asked"),
         30: Explanation("the card does not offer this kind of reset"),
         NOT_RECORDED: Explanation("not in the recording"),
+        NOT_SHOWN: Explanation("nvidia-smi does not show it"),
+        NOT_UNDERSTOOD: Explanation("what nvidia-smi shows is not understood"),
+        NAME_IS_CUT: Explanation("nvidia-smi cuts the name short in this table"),
         UNKNOWN: Explanation("the driver failed without saying why (unknown error)", _DRIVER_LOG),
     }
 )

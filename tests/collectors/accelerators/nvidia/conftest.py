@@ -12,6 +12,11 @@ from typing import Any
 
 import pytest
 
+from collectors.accelerators.nvidia import explain
+from collectors.accelerators.nvidia.calls import RecordedLibrary
+from collectors.accelerators.nvidia.plugin import NvidiaConfig, NvidiaPlugin
+from collectors.accelerators.vendor_tool import ToolAnswer
+
 RUNNER = Path(__file__).parent / "runner.py"
 ROOT = Path(__file__).parents[4]
 
@@ -46,6 +51,69 @@ def run_plugin() -> Callable[..., list[Answer]]:
         return answers
 
     return run
+
+
+class FakeTool:
+    """Is a tool that answers with texts; what it was asked is in `asked`."""
+
+    program = "nvidia-smi"
+
+    def __init__(self, answers: Mapping[str, str | Exception], *, otherwise: str) -> None:
+        self.answers = dict(answers)
+        self.otherwise = otherwise
+        self.asked: list[str] = []
+
+    def find(self) -> None:
+        """Return: it is there."""
+
+    def run(self, *words: str) -> ToolAnswer:
+        """Return the answer to the first word, or the one for all others."""
+        self.asked.append(words[0].partition("=")[0])
+        answer = self.answers.get(self.asked[-1], self.otherwise)
+        if isinstance(answer, Exception):
+            raise answer
+        return ToolAnswer(text=answer, exit_status=0)
+
+
+@pytest.fixture
+def smi_plugin() -> Callable[..., NvidiaPlugin]:
+    """Return a function that makes a plugin without NVML, whose tool always prints one text.
+
+    `listed` is printed for `-L` and `queried` for `--query-gpu`, where they are given.
+    """
+
+    def make(
+        text: str, *, listed: str = "", queried: str | None = None, **more: Any
+    ) -> NvidiaPlugin:
+        answers: dict[str, str | Exception] = {"-L": listed}
+        if queried is not None:
+            answers["--query-gpu"] = queried
+        config = {key: more.pop(key) for key in ("source", "container_access") if key in more}
+        tool = FakeTool(answers, otherwise=text)
+        missing = {"nvmlInit()": {"code": explain.LIBRARY_NOT_FOUND}}
+        plugin = NvidiaPlugin(
+            NvidiaConfig(**config),
+            **{"library": RecordedLibrary(missing), "tool": tool, "files": NoFiles(), **more},
+        )
+        return plugin
+
+    return make
+
+
+class NoFiles:
+    """Is a machine without any of the kernel's files."""
+
+    def read(self, path: str) -> str:
+        """Raise: there is none."""
+        raise FileNotFoundError(path)
+
+    def names(self, path: str) -> list[str]:
+        """Raise: there is none."""
+        raise FileNotFoundError(path)
+
+    def exists(self, path: str) -> bool:  # noqa: ARG002 - there is none anywhere
+        """Return False."""
+        return False
 
 
 def assert_reasons(entry: Answer) -> None:

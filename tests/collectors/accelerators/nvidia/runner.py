@@ -3,8 +3,8 @@
     python runner.py '{"steps": ["probe", "list", "read"]}'
 
 A step is `probe`, `list`, `read`, `close`, `answers` (what NVML answered, unconverted),
-`record`, `{"grant": UUIDS}`, `{"copy": [FROM, TO]}` or `{"make": FOLDER}`. `library` and
-`container_access` are handed to the plugin, `root` is where it finds the kernel's files, and
+`record`, `{"grant": UUIDS}`, `{"copy": [FROM, TO]}` or `{"make": FOLDER}`. `library`, `tool`
+and `container_access` are handed to the plugin, `root` is where it finds the kernel's files, and
 `replay` a recording that it reads instead. The output is a list with one object for each step.
 """
 
@@ -30,8 +30,10 @@ from collectors.accelerators.nvidia.plugin import NvidiaConfig, NvidiaPlugin
 def main() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     task = json.loads(sys.argv[1])
+    # The tool of the machine that runs the tests would answer in its place.
+    task.setdefault("tool", "/no/such/nvidia-smi")
     config = NvidiaConfig(
-        **{key: task[key] for key in ("library", "container_access") if key in task}
+        **{key: task[key] for key in ("library", "tool", "container_access") if key in task}
     )
     if "replay" in task:
         plugin = NvidiaPlugin.replay(config, task["replay"])
