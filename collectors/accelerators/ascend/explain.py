@@ -95,18 +95,24 @@ def explain(code: int) -> Explanation:
     return Explanation(f"DCMI error {code}", _DRIVER_LOG) if known is None else known
 
 
+def code_in(text: str) -> int | None:
+    """Return the code of DCMI that npu-smi tells in a complaint; None where it tells none."""
+    found = _CODE_IN_TEXT.findall(text)
+    return int(found[-1]) if found else None
+
+
 def explain_text(text: str, *, exit_status: int) -> Explanation:
     """Return what npu-smi means with an answer that holds no table.
 
     It complains on standard output, and not always with a status other than 0.
     """
     shown = " ".join(text.split())
-    found = _CODE_IN_TEXT.findall(text)
-    if not found and not shown and exit_status in _BY_EXIT_STATUS:
-        found = [str(_BY_EXIT_STATUS[exit_status])]
-    if found:
-        known = explain(int(found[-1]))
-        return Explanation(f"npu-smi: {known.reason} ({found[-1]})", known.hint)
+    code = code_in(text)
+    if code is None and not shown:
+        code = _BY_EXIT_STATUS.get(exit_status)
+    if code is not None:
+        known = explain(code)
+        return Explanation(f"npu-smi: {known.reason} ({code})", known.hint)
     lowered = shown.lower()
     if "invalid card id" in lowered:
         return Explanation(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from agent.errors import ReadingUnavailable
-from collectors.accelerators.ascend import refine
+from collectors.accelerators.ascend import explain, refine
 from collectors.accelerators.ascend.facts import Chip, Memory, Missing
 from collectors.accelerators.ascend.refine import Gap, Question, Value
 from collectors.accelerators.vendor_tool import Tool
@@ -110,8 +110,11 @@ class Rounds:
             return
         found = refine.answers(text, question=question, chips=chips)
         if found is None:
-            _log.debug("npu_smi=%s refused", " ".join(question.words))
-            self._rest(question, wanted, until=math.inf)
+            # A driver that fails now may answer later; what it does not know it never will.
+            code = explain.code_in(text)
+            is_failure = code is not None and code not in explain.LACKING
+            _log.debug("npu_smi=%s refused code=%s", " ".join(question.words), code)
+            self._rest(question, wanted, until=moment + _REST_SECONDS if is_failure else math.inf)
             return
         for gap, value in found.items():
             self._kept[gap] = _Kept(

@@ -121,6 +121,15 @@ def test_an_answer_without_numbers_of_chips(table):
     assert own("temp-950", table) == {Gap(0, 0, "temperature_celsius"): 54.0}
 
 
+def test_what_is_said_of_a_card_is_not_said_of_a_chip_where_it_may_have_several(table):
+    [chip] = chips_of(0, ["Ascend950PR"])
+    not_counted = [replace(chip, chips_on_card=None)]
+
+    found = refine.answers(table("usages-950"), question=Question("usages", 0), chips=not_counted)
+
+    assert found == {}
+
+
 def test_an_answer_without_any_number_is_about_what_was_asked(table):
     text = table("health-alarm")
 

@@ -91,6 +91,19 @@ def test_an_old_value_is_no_value(duo):
     assert chips[0].power_watts == Missing("too old: npu-smi info -t common -i 0 gave it 181 s ago")
 
 
+def test_a_young_value_is_shown_while_nothing_else_answers(duo):
+    passes = Passes(duo)
+    passes.one()
+    duo.answers = {npu_smi.INFO: duo.answers[npu_smi.INFO]}
+
+    for _ in range(12):
+        chips, _ = passes.one(after=5.0)
+        assert powers(chips)[0] == 51.7
+    chips, _ = passes.one(after=1.0)
+
+    assert powers(chips)[0] is None
+
+
 def test_many_cards_keep_their_values_until_their_turn_comes_again(table, fake_tool):
     cards = 8
     rows = table("duo").splitlines()
@@ -136,8 +149,15 @@ def test_what_the_tool_refuses_is_asked_once_for_a_set_of_chips(duo, table):
     assert len(passes.asked(2)) == 2
 
 
-def test_a_question_that_fails_rests(duo):
-    duo.answers = {**duo.answers, FIRST: ReadingUnavailable("npu-smi did not answer within 10 s")}
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ReadingUnavailable("npu-smi did not answer within 10 s"),
+        "dcmi get info failed. ret is -8012\n",
+    ],
+)
+def test_a_question_that_fails_rests(answer, duo):
+    duo.answers = {**duo.answers, FIRST: answer}
     passes = Passes(duo)
 
     assert passes.one()[1] == [FIRST]
@@ -185,6 +205,32 @@ def test_gaps_of_all_kinds_are_filled(table, fake_tool):
 
     assert chips[0].health == "Alarm"
     assert chips[1].health == "OK"
+
+
+def test_a_chip_that_is_not_numbered_is_asked_for_without_a_number(table, fake_tool):
+    text = table("950").replace(
+        "| OK            | 200.4       50 ", "| -             | NA          NA "
+    )
+    text = text.replace("4439  / 86016", "NA    / NA   ")
+    tool = fake_tool(
+        {
+            npu_smi.INFO: text,
+            ("info", "-t", "health", "-i", "0", "-c", "0"): "Error parameter of -c\n",
+            ("info", "-t", "health", "-i", "0"): "NPU ID : 0\nHealth : Warning\nError Code : NA\n",
+            ("info", "-t", "power", "-i", "0"): table("power-950"),
+            ("info", "-t", "temp", "-i", "0"): table("temp-950"),
+            ("info", "-t", "usages", "-i", "0"): table("usages-950"),
+        }
+    )
+    passes = Passes(tool)
+
+    first, second = [passes.one(after=5.0)[0] for _ in range(8)][-1]
+
+    assert (first.health, first.power_watts, first.temperature_celsius) == ("Warning", 201.5, 54.0)
+    assert (first.memory.used_mib, first.memory.total_mib) == (43008.0, 86016.0)
+    # The table gives it.
+    assert first.utilization_percent == 8.0
+    assert second.power_watts == 201.4
 
 
 def test_a_plugin_shows_the_power_of_a_card_at_its_first_chip(duo, tool_plugin):
