@@ -276,6 +276,9 @@ def _tls_context(
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
         raise PermanentError(f"ca_file {ca_file} cannot be used: {error}") from error
+    # Python 3.13 refuses certificates that every version before took, such as those of a private
+    # CA without the key usage extension. Which Python the agent runs on must not decide that.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if certificate is not None:
         try:
             # A password, even a wrong one, keeps OpenSSL from asking for it on the terminal.

@@ -253,8 +253,11 @@ def make_certificates(openssl, folder):
     def new(name, *more):
         run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", *more)
 
-    new("ca", "-x509", "-subj", "/CN=test CA", "-days", "2", "-out", "ca.pem")
-    (folder / "san").write_text("subjectAltName=IP:127.0.0.1\n")
+    usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
+    new("ca", "-x509", "-subj", "/CN=test CA", "-days", "2", "-out", "ca.pem", *usage)
+    (folder / "san").write_text(
+        "subjectAltName=IP:127.0.0.1\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+    )
     for name in ("server", "client"):
         new(name, "-subj", f"/CN={name}", "-out", f"{name}.csr")
         sign = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"]
