@@ -34,9 +34,9 @@ def by_tool(units: Sequence[SmiUnit], *, uuids: Sequence[str]) -> list[SmiUnit]:
 
 def visible_names(units: Sequence[SmiUnit]) -> list[str]:
     """Return how NVIDIA's runtime knows them: by UUID, or by number where the tool shows none."""
-    cards = [unit.accelerator for unit in units]
     return [
-        card.uuid if card.uuid.startswith(("GPU-", "MIG-")) else str(card.index) for card in cards
+        unit.accelerator.uuid if unit.accelerator.uuid.startswith(("GPU-", "MIG-")) else unit.number
+        for unit in units
     ]
 
 

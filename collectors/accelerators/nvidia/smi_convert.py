@@ -27,12 +27,14 @@ _NO_NODES = Nodes(minor=_NOT_SHOWN, gpu_instance=_NOT_SHOWN, compute_instance=_N
 class SmiUnit:
     """Is one entry of the list, a card or a slice, with what was read in the same pass.
 
-    `card_nodes` and `own_nodes` number its device nodes; `failure` is set for a lost card.
+    `number` is how NVIDIA's tools count it (`1`, or `1:3` for a slice), `card_nodes` and
+    `own_nodes` number its device nodes; `failure` is set for a lost card.
     """
 
     accelerator: Accelerator
     reading: AcceleratorReading
     verdict: convert.Verdict
+    number: str
     card_nodes: Nodes = _NO_NODES
     own_nodes: Nodes = _NO_NODES
     failure: Failure | None = None
@@ -104,6 +106,7 @@ def _gpu_units(gpu: SmiGpu, *, index: int, is_shared: bool, names: SliceNames) -
                 uuid, occupancy=gpu.occupancy, sensors=gpu.sensors, verdict=verdict
             ),
             verdict=verdict,
+            number=str(index),
             card_nodes=gpu.nodes,
             own_nodes=gpu.nodes,
         )
@@ -138,6 +141,7 @@ def _slice_unit(
             uuid, parent_uuid=card.uuid, occupancy=occupancy, verdict=verdict
         ),
         verdict=verdict,
+        number=f"{card.index}:{each.index}",
         card_nodes=gpu.nodes,
         own_nodes=each.nodes,
     )
@@ -148,7 +152,8 @@ def _slice_uuid(each: SmiSlice, *, card: Accelerator) -> str:
     instance, compute = each.nodes.gpu_instance, each.nodes.compute_instance
     if isinstance(instance, Failure) or isinstance(compute, Failure):
         return f"{card.uuid}#{each.index}"
-    return f"MIG-{card.uuid}/{instance}/{compute}"
+    mark = "MIG-" if card.uuid.startswith("GPU-") else ""
+    return f"{mark}{card.uuid}/{instance}/{compute}"
 
 
 def _slice_product(card_name: Text, *, name: SliceName | None) -> Text:
@@ -176,6 +181,7 @@ def _lost_units(lost: LostGpu, *, index: int, last_seen: LastSeen) -> Iterator[S
             accelerator=each,
             reading=convert.failed_reading(each.uuid, lost.failure),
             verdict=convert.failed(lost.failure),
+            number=str(index),
             failure=lost.failure,
         )
 

@@ -83,14 +83,19 @@ def slice_names(text: str) -> Mapping[tuple[str, int], SliceName]:
 
 def _lost(text: str) -> tuple[LostGpu, ...]:
     found: dict[tuple[str, str], LostGpu] = {}
-    for line in text.splitlines():
+    lines = text.split("\n")
+    for number, line in enumerate(lines, start=1):
         shape = _LOST.search(line)
-        if shape is not None and (shape[1] or shape[2]):
-            found[shape[1] or "", shape[2] or ""] = LostGpu(
-                index=None if shape[1] is None else int(shape[1]),
-                bus_id=shape[2],
-                failure=Failure(_code(shape[3].casefold())),
-            )
+        if shape is None or not (shape[1] or shape[2]):
+            continue
+        code = _code(shape[3].casefold())
+        if code == explain.UNKNOWN and number == len(lines):
+            continue  # it was cut off
+        found[shape[1] or "", shape[2] or ""] = LostGpu(
+            index=None if shape[1] is None else int(shape[1]),
+            bus_id=shape[2],
+            failure=Failure(code),
+        )
     return tuple(found.values())
 
 

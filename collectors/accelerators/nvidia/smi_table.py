@@ -37,17 +37,29 @@ def read_table(text: str) -> Shown:
     if not cards:
         return Shown()
     slices = tables.read_table(text, _SLICES)
-    return Shown(gpus=tuple(_gpu(each, slices=slices) for each in cards), is_known=True)
+    gpus = []
+    for number, entry in enumerate(cards):
+        own = [each for each in slices if each.get("gpu") == entry.get("gpu")]
+        is_last = number == len(cards) - 1
+        if own or not _may_be_divided(entry, text=text.casefold(), is_last=is_last):
+            gpus.append(_gpu(entry, slices=own))
+    return Shown(gpus=tuple(gpus), is_known=True)
+
+
+def _may_be_divided(entry: Entry, *, text: str, is_last: bool) -> bool:
+    """Whether slices of the card may be missing because the text was cut off before them."""
+    mode = entry.get("mig m.")
+    if mode == "Enabled":
+        return "no mig devices" not in text
+    return not mode and is_last and "mig m." in text
 
 
 def _gpu(entry: Entry, *, slices: list[Entry]) -> SmiGpu:
     used, total_text = _amounts(entry, "memory-usage")
     total = smi_values.amount_bytes(total_text)
     temperature = _get(entry, "temp")
-    index = int(entry.get("gpu"))
-    is_divided = entry.get("mig m.") == "Enabled"
     return SmiGpu(
-        index=index,
+        index=int(entry.get("gpu")),
         identity=Identity(
             uuid=smi_values.NOT_SHOWN,
             name=smi_values.name(_get(entry, "name")),
@@ -74,9 +86,7 @@ def _gpu(entry: Entry, *, slices: list[Entry]) -> SmiGpu:
             gpu_instance=smi_values.NOT_SHOWN,
             compute_instance=smi_values.NOT_SHOWN,
         ),
-        slices=tuple(
-            _slice(each) for each in slices if is_divided and int(each.get("gpu")) == index
-        ),
+        slices=tuple(map(_slice, slices)),
     )
 
 

@@ -91,11 +91,10 @@ def smi_plugin() -> Callable[..., NvidiaPlugin]:
         config = {key: more.pop(key) for key in ("source", "container_access") if key in more}
         tool = FakeTool(answers, otherwise=text)
         missing = {"nvmlInit()": {"code": explain.LIBRARY_NOT_FOUND}}
-        plugin = NvidiaPlugin(
+        return NvidiaPlugin(
             NvidiaConfig(**config),
             **{"library": RecordedLibrary(missing), "tool": tool, "files": NoFiles(), **more},
         )
-        return plugin
 
     return make
 
@@ -111,7 +110,7 @@ class NoFiles:
         """Raise: there is none."""
         raise FileNotFoundError(path)
 
-    def exists(self, path: str) -> bool:  # noqa: ARG002 - there is none anywhere
+    def exists(self, path: str) -> bool:
         """Return False."""
         return False
 
