@@ -29,6 +29,10 @@ RECORDINGS = [
     ("kunlun", "xpu_smi", (), "kunlun/xpu_smi-R200-K100-mix-4.0.txt"),
     ("metax", "mx-smi", (), "others/mx-smi-C500-x1-2.3.1.txt"),
     ("mthreads", "mthreads-gmi", (), "others/mthreads-gmi-S5000-x8-5.1.0.txt"),
+    ("nvidia", "nvidia-smi", ("-q", "-x"), "nvidia/q-unknown-error-535.154.txt"),
+    ("nvidia", "nvidia-smi", ("-q", "-x"), "nvidia/table-550.90.txt"),
+    ("nvidia", "nvidia-smi", ("-q", "-x"), "nvidia/xml-A100-SXM4-v12.txt"),
+    ("nvidia", "nvidia-smi", ("-q", "-x"), "nvidia/xml-RTX4000SFF-v13.txt"),
 ]
 
 
