@@ -28,7 +28,6 @@ _ROOT = "nvidia_smi_log"
 _START = f"<{_ROOT}"
 # Long lists that are not read. Names of processes stand in them, as their owners chose them.
 _NOT_READ = ("processes", "accounted_processes", "supported_clocks")
-_DECLARATION = re.compile(r"<!(?!--)")
 _GPU_LINE = re.compile(r"GPU ((?:[0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7])")
 _NO_WORD = re.compile(r"[^a-z0-9]+")
 
@@ -58,10 +57,11 @@ def is_long_text(text: str) -> bool:
 
 
 def read_xml(text: str) -> Shown:
-    """Return the cards whose elements ended; a document with declarations of its own has none."""
+    """Return the cards whose elements ended.
+
+    What stands before the root is left out, so that no entity can be declared.
+    """
     document = _without_lists(text[text.index(_START) :])
-    if _DECLARATION.search(document):
-        return Shown()
     parser: ET.XMLPullParser[Any] = ET.XMLPullParser(("start", "end"))
     parser.feed(document)
     depth = 0
