@@ -85,6 +85,8 @@ def test_the_example_has_every_key(example: str) -> None:
     assert found - paths_of(Shape(section=Settings), "") == {
         ".accelerators.container_access",
         ".accelerators.library",
+        ".accelerators.source",
+        ".accelerators.tool",
     }
 
 
