@@ -1,6 +1,7 @@
-"""Reads NVIDIA cards and their MIG slices through NVML, and a Jetson from the kernel's files too.
+"""Reads NVIDIA cards and MIG slices through NVML or nvidia-smi; a Jetson from the kernel's files too.
 
-`calls` and `files` are the doors, live or recorded; `nvml` and `tegra` ask through them and convert
-nothing; `convert` and `tegra_convert` turn answers into the model and ask nothing; `explain` has
-the words for return codes; `walk` lists cards, and `grants` says what containers need.
+`calls` and `files` are the doors to NVML and the kernel, live or recorded; `nvml` and `tegra` ask
+and convert nothing; `convert` and `tegra_convert` make the model of answers and ask nothing.
+`smi` runs the tool, `smi_output` knows its forms, and `smi_convert` makes the model of them.
+`explain` has words for return codes; `walk` lists cards; `grants` and `chosen` serve containers.
 """

@@ -139,15 +139,23 @@ def _shown(facts: dict[str, str], gpus: list[Element]) -> Shown:
 
 
 def _is_told_apart(gpu: Element) -> bool:
-    # Cut off before its UUID, a card would get another name for once; cut off after its slices and
-    # before the memory, a divided one that had none would be taken for whole.
+    # Cut off before its UUID, a card would get another name for once; without the slices that it
+    # is divided into, it would be taken for whole.
     if _text(gpu, "uuid", "gpu_uuid") is None:
         return False
-    return gpu.find("fb_memory_usage") is not None or not _is_divided(gpu)
+    if _slice_elements(gpu):
+        return any(True for _ in _slices(gpu))
+    return gpu.find("fb_memory_usage") is not None or _mig_mode(gpu) != "Enabled"
 
 
-def _is_divided(gpu: Element) -> bool:
-    return (_text(gpu, "mig_mode/current_mig", "mig_mode/current") or "").strip() == "Enabled"
+def _slice_elements(gpu: Element) -> list[Element]:
+    if _mig_mode(gpu) not in ("Enabled", ""):
+        return []
+    return [*gpu.findall("mig_devices/mig_device"), *gpu.findall("mig_device")]
+
+
+def _mig_mode(gpu: Element) -> str:
+    return (_text(gpu, "mig_mode/current_mig", "mig_mode/current") or "").strip()
 
 
 def _gpu(gpu: Element) -> SmiGpu:
@@ -194,15 +202,19 @@ def _gpu(gpu: Element) -> SmiGpu:
             gpu_instance=smi_values.NOT_SHOWN,
             compute_instance=smi_values.NOT_SHOWN,
         ),
-        slices=tuple(_slices(gpu)) if _is_divided(gpu) else (),
+        slices=tuple(_slices(gpu)),
     )
 
 
 def _slices(gpu: Element) -> Iterator[SmiSlice]:
-    for element in (*gpu.findall("mig_devices/mig_device"), *gpu.findall("mig_device")):
+    for element in _slice_elements(gpu):
         index = smi_values.count(_text(element, "index"))
+        instance = smi_values.count(_text(element, "gpu_instance_id"))
+        compute = smi_values.count(_text(element, "compute_instance_id"))
         if isinstance(index, Failure):
             continue
+        if isinstance(instance, Failure) or isinstance(compute, Failure):
+            continue  # it would get another name for once
         total = smi_values.amount_bytes(
             _text(element, "fb_memory_usage/total", "shared_fb_memory_usage/total")
         )
@@ -218,8 +230,8 @@ def _slices(gpu: Element) -> Iterator[SmiSlice]:
             memory_used_bytes=smi_values.used_bytes(used, total=total),
             nodes=Nodes(
                 minor=smi_values.NOT_SHOWN,
-                gpu_instance=smi_values.count(_text(element, "gpu_instance_id")),
-                compute_instance=smi_values.count(_text(element, "compute_instance_id")),
+                gpu_instance=instance,
+                compute_instance=compute,
             ),
         )
 

@@ -113,6 +113,17 @@ def test_lines_that_are_not_known_are_passed_over(values_of, name, data):
     assert_right_or_unknown(values_of("\n".join(lines)), whole=values_of(table(name)))
 
 
+@pytest.mark.parametrize("name", LINES)
+@pytest.mark.parametrize("junk", ["    A New Section", "| a new | line |", "+------+"])
+def test_one_line_that_is_not_known_is_passed_over_anywhere(values_of, name, junk):
+    lines = table(name).split("\n")
+    whole = values_of(table(name))
+
+    for place in range(len(lines)):
+        text = "\n".join((*lines[:place], junk, *lines[place:]))
+        assert_right_or_unknown(values_of(text), whole=whole)
+
+
 @pytest.mark.parametrize("name", NAMES)
 @quick
 @given(
