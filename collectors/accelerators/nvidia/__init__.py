@@ -1,4 +1,4 @@
-"""Reads NVIDIA cards and MIG slices through NVML or nvidia-smi; a Jetson from the kernel's files too.
+"""Reads NVIDIA cards and MIG slices through NVML or nvidia-smi, a Jetson from kernel files too.
 
 `calls` and `files` are the doors to NVML and the kernel, live or recorded; `nvml` and `tegra` ask
 and convert nothing; `convert` and `tegra_convert` make the model of answers and ask nothing.
