@@ -178,7 +178,8 @@ def _show_table(device: Mapping[str, Any] | None) -> None:
         for card in device.get("XpuMonitors") or ()
     ]
     if not device.get("XpuMonitors"):
-        rows.append(("accelerators", "none found on this machine"))
+        is_known = "XpuMonitors" in device
+        rows.append(("accelerators", "none found on this machine" if is_known else "not known yet"))
     width = max(len(name) for name, _ in rows)
     text = max(len(value) for _, value in rows)
     print(f"  ┌─ as the platform reads it {'─' * max(0, width + text - 23)}┐")

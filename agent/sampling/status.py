@@ -49,8 +49,12 @@ class StatusKeeper:
                 since=self._clock.now() if changed else before.since,
             )
         if changed:
+            level = _LEVELS.get(state, logging.INFO)
+            if state is PluginState.ABSENT and before.state is PluginState.STARTING:
+                # Most vendors' cards are in no machine: a start must not tell of each.
+                level = logging.DEBUG
             _log.log(
-                _LEVELS.get(state, logging.INFO),
+                level,
                 "plugin=%s/%s state=%s before=%s detail=%s",
                 before.group,
                 before.name,

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from agent.model.accelerator import Accelerator
 from agent.model.readings import DiskReading
-from agent.model.view import AcceleratorView, AgentView
+from agent.model.view import AcceleratorView, AgentView, PluginState
 from agent.protocols.acsmp.wire_monitoring import DeviceInfo, DiskDetail, XpuMonitor
 
 IdentifyAccelerator = Callable[[Accelerator], str | None]
@@ -22,6 +22,9 @@ _GIB_DECIMALS = 3
 _RATIO_DECIMALS = 6
 # The example says x86 for what the kernel calls x86_64. Other families have no example and keep
 # the kernel's name.
+_MAY_HIDE_CARDS = frozenset(
+    {PluginState.STARTING, PluginState.FAILING, PluginState.STALLED, PluginState.BROKEN}
+)
 _CPU_TYPES = {"x86_64": "x86", "i686": "x86", "i586": "x86", "i386": "x86"}
 
 
@@ -51,8 +54,24 @@ def device_info(
         disk=UNSET if disks is None else _sum_gib([disk.total_bytes for disk in disks]),
         disk_used=UNSET if disks is None else _sum_gib([disk.used_bytes for disk in disks]),
         disk_details=UNSET if disks is None else [_disk(disk) for disk in disks],
-        xpu_monitors=[_accelerator(each, identify=identify) for each in view.accelerators],
+        xpu_monitors=_accelerators(view, identify=identify),
     )
+
+
+def _accelerators(
+    view: AgentView, *, identify: IdentifyAccelerator
+) -> Sequence[XpuMonitor] | UnsetType:
+    """Return the cards that are known; no key while a plugin may hide the only ones.
+
+    An empty list says that there is no card, and a plugin that has not answered yet, or that is at
+    fault, says nothing of the kind.
+    """
+    if not view.accelerators and any(
+        plugin.group == "accelerators" and plugin.state in _MAY_HIDE_CARDS
+        for plugin in view.plugins
+    ):
+        return UNSET
+    return [_accelerator(each, identify=identify) for each in view.accelerators]
 
 
 def _disk(disk: DiskReading) -> DiskDetail:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.model.readings import CpuReading, DiskReading, HostReading, MemoryReading
+from agent.model.view import PluginState, PluginStatus
 from agent.protocols.acsmp.device_info import device_info
 
 CODE = "11010800005020000001"
@@ -96,3 +97,30 @@ def test_figures_are_gib_and_fractions_to_the_last_mebibyte(empty, total, ratio)
     assert info["Memory"] * 2**30 == pytest.approx(total, abs=2**20)
     assert 0 <= info["CpuUtilization"] <= 1
     assert info["CpuUtilization"] == pytest.approx(ratio, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("state", "is_told"),
+    [
+        ("active", True),
+        ("absent", True),
+        ("disabled", True),
+        ("starting", False),
+        ("failing", False),
+        ("stalled", False),
+        ("broken", False),
+    ],
+)
+def test_no_card_is_told_only_where_every_plugin_has_looked(empty, state, is_told):
+    status = PluginStatus(group="accelerators", name="ascend", state=PluginState(state))
+    assert ("XpuMonitors" in sent(replace(empty, plugins=(status,)))) is is_told
+
+
+def test_known_cards_are_told_whatever_another_plugin_does(view):
+    status = PluginStatus(group="accelerators", name="x", state=PluginState.STALLED)
+    assert sent(replace(view, plugins=(status,)), identify=lambda _: None)["XpuMonitors"]
+
+
+def test_a_system_collector_hides_no_card(empty):
+    status = PluginStatus(group="collectors", name="cpu", state=PluginState.FAILING)
+    assert sent(replace(empty, plugins=(status,)))["XpuMonitors"] == []
