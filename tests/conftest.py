@@ -9,12 +9,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from agent.sampling.hosts import HostOptions
 from agent.sampling.plugins import FoundPlugin
 
 NVML_STUB = Path(__file__).parent / "collectors/accelerators/nvidia/nvml_stub"
+
+
+# How fast a machine is decides no test: one that is busy draws its examples slowly, too.
+hypothesis.settings.register_profile(
+    "untimed",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture

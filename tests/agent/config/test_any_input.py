@@ -17,7 +17,7 @@ from agent.errors import ConfigError
 
 HERE = Path("/nonexistent/config.yaml")
 # Milliseconds are usual; a busy machine needs room.
-SOON = settings(deadline=timedelta(seconds=2))
+SOON = settings(deadline=timedelta(seconds=20))
 
 
 def load_or_refuse(content: bytes) -> Loaded | None:
