@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from collectors.accelerators.nvidia import explain, smi_csv, smi_table, smi_tree
+from collectors.accelerators.nvidia import explain
 from collectors.accelerators.nvidia.explain import Failure
 from collectors.accelerators.nvidia.smi_facts import LostGpu, Shown
 
@@ -38,6 +38,9 @@ class SliceName:
 
 def read(text: str) -> Shown:
     """Return what a text of any form shows."""
+    # Where NVML answers, nothing of the tool is ever read: its parsers are no load for the child.
+    from collectors.accelerators.nvidia import smi_csv, smi_table, smi_tree
+
     if smi_tree.is_xml(text):
         shown = smi_tree.read_xml(text)
     elif smi_tree.is_long_text(text):
