@@ -8,14 +8,16 @@ configuration. More ability is another small contract, never a method that raise
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from agent.model.accelerator import Accelerator, AcceleratorReading, ContainerGrant
 from agent.model.readings import Reading
+from agent.model.workloads import Container, ContainerSpec, ContainerUsage
 
 COLLECTORS = "computility_agent.collectors"
 ACCELERATORS = "computility_agent.accelerators"
+RUNTIMES = "computility_agent.runtimes"
 
 
 class Plugin(Protocol):
@@ -114,3 +116,72 @@ class Replays(Protocol):
         Raises:
             PermanentError: the files are no recording of this plugin.
         """
+
+
+class Runtime(Plugin, Protocol):
+    """Runs containers (group `computility_agent.runtimes`).
+
+    Every method may block, to a deadline of its own, and may be called from several threads.
+    Every method is idempotent: called again after a crash in the middle, it ends in the same
+    state. A container of others, one without the label `computility-agent.service`, is never
+    listed and never touched.
+
+    All methods raise TransientError where the engine cannot be reached, or did not answer in
+    time, or says that it cannot now; and PermanentError where it refuses what it was given.
+    """
+
+    def has_image(self, reference: str) -> bool:
+        """Tell whether the engine has an image under this reference; never asks a registry."""
+
+    def load_image(self, archive: Iterable[bytes], *, reference: str) -> None:
+        """Load a docker archive whose one image is tagged `reference`; return once it is there.
+
+        The chunks are read once. An engine that goes on after a time-out of ours is waited for.
+        """
+
+    def remove_image(self, reference: str) -> None:
+        """Take the reference away, and the image with it where nothing else uses it."""
+
+    def start(self, spec: ContainerSpec) -> str:
+        """Make and start a container; return its id.
+
+        Where one of this name with these labels is there, it is started and its id returned; one
+        that was made and could not be started is removed before the error is raised. The engine
+        itself starts it again after a crash, with a backoff, and after its own restart.
+        """
+
+    def recover(self, container_id: str) -> None:
+        """Start a container that is there and does not run.
+
+        Raises:
+            PermanentError: it is gone or dead, or cannot be started as it is: make another.
+        """
+
+    def inspect(self, container_id: str) -> Container | None:
+        """Return what a container does now, None where it is gone."""
+
+    def list_owned(self) -> Sequence[Container]:
+        """Return every container with the label `computility-agent.service`, stopped ones too."""
+
+    def stop(self, container_id: str, *, timeout_seconds: float) -> None:
+        """Stop a container, after the timeout by force, and remove it; one that is gone is fine."""
+
+    def logs(self, container_id: str, *, tail_lines: int, follow: bool) -> Iterator[bytes]:
+        """Yield the last lines of output and of errors, in their order, as chunks of bytes.
+
+        With `follow`, whatever is written later too, until the container ends or the iterator is
+        closed.
+        """
+
+    def usage(self, container_id: str) -> ContainerUsage:
+        """Return what a container uses now, without waiting for the engine to measure."""
+
+    def changes(self) -> Iterator[None]:
+        """Yield each time that something may have changed with containers of ours, or with images.
+
+        Ends without an error when the engine's stream ends or the runtime is closed; whoever
+        listens then looks at everything and calls it again.
+        """
+
+    def describe(self, spec: ContainerSpec) -> Mapping[str, Any]:
+        """Return, as JSON, exactly what the engine would be sent; asks nobody."""

@@ -92,6 +92,38 @@ class PermanentError(AgentError):
         self.reason = reason
 
 
+class RequestError(AgentError):
+    """Says that a caller must change its request; `reason` names the field."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NotFoundError(AgentError):
+    """Says that what a caller names is not here."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ConflictError(AgentError):
+    """Says that a request is refused as things stand: the caller has to change them first."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NoRoomError(AgentError):
+    """Says that the disk has no room: somebody has to make some before the caller tries again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class PlatformRejected(AgentError):  # noqa: N818 - the platform's decision, not a fault of ours
     """Says that a platform understood the call and refused it.
 

@@ -248,6 +248,101 @@ class AcceleratorSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeSettings:
+    """What runs the containers of algorithm services."""
+
+    kind: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z][a-z0-9_-]{0,31}$",
+            description="`docker` (podman's socket works too), `none` for a node that runs no "
+            "algorithm services, or the name of an installed runtime plugin.",
+            extra={"words": "docker, none, or the name of a runtime plugin"},
+        ),
+    ] = "docker"
+    socket: Annotated[
+        str,
+        Meta(
+            pattern=r"^unix:///[^\s]+$",
+            description="Where the engine listens.",
+            extra={"words": "a path such as unix:///var/run/docker.sock"},
+        ),
+    ] = "unix:///var/run/docker.sock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadSettings:
+    """How algorithm packages are fetched."""
+
+    parallel: Annotated[
+        int, Meta(ge=1, le=16, description="Packages that are fetched at the same time.")
+    ] = 2
+    rate_limit_mib_per_second: Annotated[
+        float | None,
+        Meta(gt=0, le=100000, description="Limit for all downloads together; none if absent."),
+    ] = None
+    minimum_free_gib: Annotated[
+        float,
+        Meta(ge=0, le=100000, description="Space that is left free on the disk of `state_dir`."),
+    ] = 2.0
+    give_up_hours: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=8760,
+            description="A download that got no byte for so long has failed; what is there of it "
+            "is kept a week for the next push.",
+        ),
+    ] = 24.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSettings:
+    """What one replica of a service may use; a package may ask for less."""
+
+    cpus: Annotated[
+        float | None, Meta(gt=0, le=4096, description="CPUs; none if absent.", examples=["2.5"])
+    ] = None
+    memory_gib: Annotated[
+        float | None, Meta(gt=0, le=65536, description="Memory; none if absent.", examples=["4"])
+    ] = None
+    processes: Annotated[
+        int | None, Meta(ge=1, le=4194304, description="Processes and threads; none if absent.")
+    ] = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadSettings:
+    """Algorithm packages and algorithm services."""
+
+    download: Annotated[DownloadSettings, Meta(description="Fetching packages.")] = field(
+        default_factory=DownloadSettings
+    )
+    package_maximum_gib: Annotated[
+        float, Meta(gt=0, le=65536, description="The largest package that is taken.")
+    ] = 64.0
+    limits: Annotated[LimitSettings, Meta(description="Limits of each replica.")] = field(
+        default_factory=LimitSettings
+    )
+    accelerators: Annotated[
+        Literal["auto"] | int,
+        Meta(
+            ge=0,
+            le=1024,
+            description="Chips for each replica of a package that does not say how many it wants; "
+            "`auto` is one where this node has any, else none.",
+        ),
+    ] = "auto"
+    capabilities: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Linux capabilities that containers keep, such as CHOWN; all others are "
+            "dropped."
+        ),
+    ] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsSettings:
     """Prometheus metrics."""
 
@@ -292,6 +387,17 @@ class Settings:
             extra={"gloss": "加速卡"},
         ),
     ] = field(default_factory=dict)
+    runtime: Annotated[
+        RuntimeSettings,
+        Meta(description="What runs algorithm services.", extra={"gloss": "容器引擎"}),
+    ] = field(default_factory=RuntimeSettings)
+    workloads: Annotated[
+        WorkloadSettings,
+        Meta(
+            description="Algorithm packages and services; taken from platforms on the device API.",
+            extra={"gloss": "算法封装文件与算法服务"},
+        ),
+    ] = field(default_factory=WorkloadSettings)
     metrics: Annotated[
         MetricsSettings | None,
         Meta(description="Prometheus metrics; absent means off.", extra={"gloss": "监控指标"}),

@@ -1,0 +1,1 @@
+"""Owns the docker engine: everything that the docker SDK is asked, and its traps."""

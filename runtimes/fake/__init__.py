@@ -1,0 +1,1 @@
+"""Owns a runtime in memory for tests of the logic above it."""
