@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from agent.app import metrics, platforms
-from agent.app.local_socket import SOCKET_NAME, LocalSocketServer
+from agent.app.local_socket import SOCKET_NAME, STATUS, LocalSocketServer
 from agent.app.parts import PartPlan, Service
 from agent.app.wiring import Wiring
 from agent.config.kinds import split_listen
@@ -94,7 +94,7 @@ def _local_socket(settings: Settings, *, wiring: Wiring) -> PartPlan:
     return PartPlan(
         name="local socket",
         key=path,
-        build=lambda: LocalSocketServer(path, document=wiring.status_document),
+        build=lambda: LocalSocketServer(path, answers={STATUS: lambda _: wiring.status_document()}),
     )
 
 

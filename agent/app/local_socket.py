@@ -1,7 +1,8 @@
-"""The local socket on which the running daemon tells its status to `computility-agent status`.
+"""The local socket on which the running daemon is asked by the commands of this machine.
 
-One connection is one question without words: the daemon writes its status as one JSON document
-and closes. The socket belongs to the daemon's user alone (mode 0600), so no further check is made.
+One connection is one question: the client sends one line of JSON, `{"ask": NAME, …}`, with at most
+one open file beside it, and the daemon answers with one JSON document and closes. The socket
+belongs to the daemon's user alone (mode 0600), so no further check is made of who asks.
 """
 
 from __future__ import annotations
@@ -13,26 +14,63 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeAlias
 
-from agent.errors import PermanentError, TransientError
+from agent.errors import (
+    AgentError,
+    BadInput,
+    ConflictError,
+    NoRoomError,
+    NotFoundError,
+    PermanentError,
+    RequestError,
+    TransientError,
+)
 
 logger = logging.getLogger(__name__)
 
 SOCKET_NAME = "agent.sock"
-ANSWER_SECONDS = 5.0
-MAX_ANSWER_BYTES = 16 * 1024 * 1024
+STATUS = "status"
+QUESTION_SECONDS = 5.0
+MAX_QUESTION_BYTES = 1024 * 1024
+# `status` is asked by monitoring; an import of a package holds its connection for minutes.
+_MAX_CONNECTIONS = 16
+_BACKLOG = 16
+
+# How an error travels: what the one who asked has to do stays the same on the other side.
+ERROR_KINDS: Mapping[str, type[AgentError]] = {
+    "bad input": BadInput,
+    "request": RequestError,
+    "not found": NotFoundError,
+    "conflict": ConflictError,
+    "no room": NoRoomError,
+    "transient": TransientError,
+    "permanent": PermanentError,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Is what was asked: the fields beside `ask`, and the file that came with it, None for none."""
+
+    fields: Mapping[str, Any]
+    file: BinaryIO | None = None
+
+
+Answer: TypeAlias = Callable[[Question], Mapping[str, Any]]
 
 
 class LocalSocketServer:
-    """Answers every connection with the status document; owns one thread."""
+    """Answers every question of `answers` by its name, each connection in a thread of its own."""
 
-    def __init__(self, path: Path, *, document: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(self, path: Path, *, answers: Mapping[str, Answer]) -> None:
         self._path = path
-        self._document = document
+        self._answers = dict(answers)
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
+        self._places = threading.Semaphore(_MAX_CONNECTIONS)
 
     def start(self) -> None:
         """Bind the socket, in place of one that a killed daemon left behind.
@@ -55,7 +93,7 @@ class LocalSocketServer:
                 listener.bind(os.fspath(self._path))
             finally:
                 os.umask(before)
-            listener.listen(8)
+            listener.listen(_BACKLOG)
         except OSError as error:
             listener.close()
             raise PermanentError(
@@ -67,7 +105,7 @@ class LocalSocketServer:
             raise
         self._socket = listener
         self._thread = threading.Thread(
-            target=self._serve, args=(listener,), name="local-socket", daemon=True
+            target=self._accept, args=(listener,), name="local-socket", daemon=True
         )
         self._thread.start()
 
@@ -84,53 +122,78 @@ class LocalSocketServer:
             self._thread.join(timeout_seconds)
         self._path.unlink(missing_ok=True)
 
-    def _serve(self, listener: socket.socket) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            with connection:
-                try:
-                    connection.settimeout(ANSWER_SECONDS)
-                    connection.sendall(json.dumps(self._document()).encode("utf-8"))
-                except OSError:
-                    continue
-                except Exception:  # the border of this thread: a fault must not silence status
-                    logger.exception("event=status_failed")
+            if not self._places.acquire(blocking=False):
+                connection.close()
+                continue
+            try:
+                threading.Thread(
+                    target=self._serve, args=(connection,), name="local-question", daemon=True
+                ).start()
+            except RuntimeError:
+                # No thread is to be had; whoever asks is told by the closed connection.
+                connection.close()
+                self._places.release()
 
-
-def read_status(path: Path) -> dict[str, Any]:
-    """Return the status of the daemon that listens on `path`.
-
-    Raises:
-        TransientError: no daemon answers there, or it may not be asked by this user.
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(ANSWER_SECONDS)
+    def _serve(self, connection: socket.socket) -> None:
         try:
-            connection.connect(os.fspath(path))
-            received = bytearray()
-            while chunk := connection.recv(65536):
-                received += chunk
-                if len(received) > MAX_ANSWER_BYTES:
-                    raise TransientError(f"what answers on {path} is no agent: it sends no end")
-        except PermissionError as error:
-            raise TransientError(
-                f"{path} belongs to another user: ask as that user or as root"
-            ) from error
-        except OSError as error:
-            raise TransientError(
-                f"no agent answers on {path} ({error.strerror or error}): is the service running, "
-                "and is --config the file it runs with?"
-            ) from error
+            with connection, contextlib.ExitStack() as stack:
+                connection.settimeout(QUESTION_SECONDS)
+                try:
+                    name, question = _receive(connection, stack)
+                    document = {"answer": self._answer(name, question)}
+                except AgentError as error:
+                    document = {"error": _error_document(error)}
+                connection.settimeout(QUESTION_SECONDS)
+                connection.sendall(json.dumps(document).encode("utf-8"))
+        except OSError:
+            return  # whoever asked has gone away
+        except Exception:  # the border of this thread: a fault must not silence the next question
+            logger.exception("event=local_question_failed")
+        finally:
+            self._places.release()
+
+    def _answer(self, name: str, question: Question) -> Mapping[str, Any]:
+        answer = self._answers.get(name)
+        if answer is None:
+            raise RequestError(
+                f"this agent knows no question {name!r}: is it of the same version as the command?"
+            )
+        return answer(question)
+
+
+def _receive(connection: socket.socket, stack: contextlib.ExitStack) -> tuple[str, Question]:
+    received = bytearray()
+    file: BinaryIO | None = None
+    while not received.endswith(b"\n"):
+        chunk, descriptors, _, _ = socket.recv_fds(connection, 65536, 1)
+        for descriptor in descriptors:
+            file = stack.enter_context(os.fdopen(descriptor, "rb"))
+        if not chunk:
+            # Nothing at all is how another agent looks whether one listens here.
+            raise OSError("no question")
+        received += chunk
+        if len(received) > MAX_QUESTION_BYTES:
+            raise RequestError("the question is too long")
     try:
-        document = json.loads(received)
-    except ValueError as error:
-        raise TransientError(f"what answers on {path} is no agent") from error
-    if not isinstance(document, dict):
-        raise TransientError(f"what answers on {path} is no agent")
-    return document
+        fields = json.loads(received)
+    except (ValueError, RecursionError) as error:
+        raise RequestError("this is no question to an agent") from error
+    if not isinstance(fields, dict) or not isinstance(fields.get("ask"), str):
+        raise RequestError("this is no question to an agent")
+    return fields.pop("ask"), Question(fields=fields, file=file)
+
+
+def _error_document(error: AgentError) -> dict[str, str]:
+    kind = next(
+        (name for name, each in ERROR_KINDS.items() if isinstance(error, each)), "permanent"
+    )
+    return {"kind": kind, "reason": str(error)}
 
 
 def _somebody_listens(path: Path) -> bool:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agent.app import local_socket
+from agent.app import local_client, local_socket
 from agent.app.collect import plugin_line
 from agent.cli.main import add_config_argument, add_json_argument, load_settings
 from agent.errors import PermanentError
@@ -39,7 +39,7 @@ def execute(arguments: argparse.Namespace) -> int:
     path = arguments.socket
     if path is None:
         path = Path(load_settings(arguments).node.state_dir) / local_socket.SOCKET_NAME
-    status = local_socket.read_status(path)
+    status = local_client.read_status(path)
     try:
         print(json.dumps(status, ensure_ascii=False, indent=2) if arguments.json else _text(status))
         return 0 if all(platform["is_registered"] for platform in status["platforms"]) else 1

@@ -23,7 +23,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from agent.app.local_socket import SOCKET_NAME, read_status
+from agent.app.local_client import read_status
+from agent.app.local_socket import SOCKET_NAME
 from agent.simulator.faults import Fault, FaultKind
 from agent.simulator.simulator import Simulator, SimulatorSettings
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from agent.app.local_socket import SOCKET_NAME, read_status
+from agent.app.local_client import read_status
+from agent.app.local_socket import SOCKET_NAME
 from agent.errors import TransientError
 from agent.simulator.simulator import Simulator, SimulatorSettings
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
-from agent.app.local_socket import LocalSocketServer, read_status
-from agent.errors import PermanentError, TransientError
+from agent.app import local_socket
+from agent.app.local_client import ask, read_status
+from agent.app.local_socket import STATUS, LocalSocketServer
+from agent.errors import PermanentError, RequestError, TransientError
 
 
 @pytest.fixture
@@ -18,8 +21,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "agent.sock"
 
 
-def serve(path: Path, document=lambda: {"version": "1"}) -> LocalSocketServer:
-    server = LocalSocketServer(path, document=document)
+def serve(path: Path, document=lambda: {"version": "1"}, **answers) -> LocalSocketServer:
+    server = LocalSocketServer(path, answers={STATUS: lambda _: document(), **answers})
     server.start()
     return server
 
@@ -101,11 +104,11 @@ def test_something_else_on_the_socket_is_told_apart(path):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(os.fspath(path))
         listener.listen(1)
-        import threading
 
         def answer():
             connection, _ = listener.accept()
             with connection:
+                connection.recv(1000)
                 connection.sendall(b"SSH-2.0-hello\r\n")
 
         thread = threading.Thread(target=answer)
@@ -113,3 +116,77 @@ def test_something_else_on_the_socket_is_told_apart(path):
         with pytest.raises(TransientError, match="is no agent"):
             read_status(path)
         thread.join(5)
+
+
+def test_a_question_brings_its_fields_and_its_file(path, tmp_path):
+    (tmp_path / "package.tar").write_bytes(b"content")
+    server = serve(path, read=lambda asked: {**asked.fields, "read": asked.file.read().decode()})
+    try:
+        with (tmp_path / "package.tar").open("rb") as file:
+            answer = ask(path, "read", file=file.fileno(), name="x" * 200_000)
+        assert answer == {"name": "x" * 200_000, "read": "content"}
+    finally:
+        server.stop(timeout_seconds=5)
+
+
+def test_files_of_questions_do_not_pile_up(path):
+    server = serve(path)
+    try:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(20):
+            with Path("/dev/null").open("rb") as file:
+                ask(path, STATUS, file=file.fileno())
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
+    finally:
+        server.stop(timeout_seconds=5)
+
+
+@pytest.mark.parametrize("kind", local_socket.ERROR_KINDS.values())
+def test_a_refusal_arrives_as_what_it_was(path, kind):
+    def refuse(_):
+        raise kind("not so")
+
+    server = serve(path, refuse=refuse)
+    try:
+        with pytest.raises(kind, match="not so"):
+            ask(path, "refuse")
+    finally:
+        server.stop(timeout_seconds=5)
+
+
+def test_an_unknown_question_is_refused_in_words(path):
+    server = serve(path)
+    try:
+        with pytest.raises(RequestError, match="same version"):
+            ask(path, "dance")
+    finally:
+        server.stop(timeout_seconds=5)
+
+
+@pytest.mark.parametrize("line", [b"GET / HTTP/1.1\n", b"[]\n", b"{}\n", b'{"ask":' + b"[" * 90000])
+def test_what_is_no_question_costs_nobody_else_anything(path, line):
+    server = serve(path)
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(os.fspath(path))
+            connection.sendall(line if line.endswith(b"\n") else line + b"\n")
+            connection.settimeout(5)
+            assert b"no question" in connection.recv(65536)
+        assert read_status(path) == {"version": "1"}
+    finally:
+        server.stop(timeout_seconds=5)
+
+
+def test_one_long_question_does_not_hold_up_another(path):
+    go_on = threading.Event()
+    server = serve(path, wait=lambda _: {"done": go_on.wait(10)})
+    try:
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(ask(path, "wait")))
+        thread.start()
+        assert read_status(path) == {"version": "1"}
+        go_on.set()
+        thread.join(10)
+        assert answers == [{"done": True}]
+    finally:
+        server.stop(timeout_seconds=5)

@@ -1,0 +1,81 @@
+"""Asks the running daemon on its local socket; the commands' side of `local_socket`."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from agent.app.local_socket import ERROR_KINDS, STATUS
+from agent.errors import PermanentError, TransientError
+
+ANSWER_SECONDS = 5.0
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+
+
+def ask(
+    path: Path,
+    name: str,
+    /,
+    *,
+    file: int | None = None,
+    answer_seconds: float | None = ANSWER_SECONDS,
+    **fields: Any,
+) -> dict[str, Any]:
+    """Return the answer of the daemon that listens on `path`.
+
+    `file` is an open descriptor that the daemon may read, None for none. `answer_seconds` None
+    waits as long as the daemon works on it.
+
+    Raises:
+        TransientError: no daemon answers there, or it may not be asked by this user.
+        AgentError: what the daemon answered; of the kind that it raised.
+    """
+    question = json.dumps({"ask": name, **fields}).encode("utf-8") + b"\n"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(ANSWER_SECONDS)
+        try:
+            connection.connect(os.fspath(path))
+            if file is None:
+                connection.sendall(question)
+            else:
+                sent = socket.send_fds(connection, [question], [file])
+                connection.sendall(question[sent:])
+            connection.settimeout(answer_seconds)
+            received = bytearray()
+            while chunk := connection.recv(65536):
+                received += chunk
+                if len(received) > MAX_ANSWER_BYTES:
+                    raise TransientError(f"what answers on {path} is no agent: it sends no end")
+        except PermissionError as error:
+            raise TransientError(
+                f"{path} belongs to another user: ask as that user or as root"
+            ) from error
+        except OSError as error:
+            raise TransientError(
+                f"no agent answers on {path} ({error.strerror or error}): is the service running, "
+                "and is --config the file it runs with?"
+            ) from error
+    return _answer(bytes(received), path=path)
+
+
+def read_status(path: Path) -> dict[str, Any]:
+    """Return the status of the daemon that listens on `path`; errors as `ask`."""
+    return ask(path, STATUS)
+
+
+def _answer(received: bytes, *, path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(received)
+    except ValueError as error:
+        raise TransientError(f"what answers on {path} is no agent") from error
+    if isinstance(document, dict):
+        if isinstance(document.get("answer"), dict):
+            return dict(document["answer"])
+        refusal = document.get("error")
+        if isinstance(refusal, dict):
+            kind = ERROR_KINDS.get(str(refusal.get("kind")), PermanentError)
+            raise kind(str(refusal.get("reason")))
+    raise TransientError(f"what answers on {path} is no agent")
