@@ -56,11 +56,25 @@ class Accelerator:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AcceleratorProcess:
+    """Tells what one process uses of a chip, or of a slice.
+
+    `pid` is that of this node's own namespace. `utilization_ratio` is 0 to 1 of the whole chip over
+    the vendor's own short window. None is what the vendor's interface does not tell of processes.
+    """
+
+    pid: int
+    memory_used_bytes: int | None = None
+    utilization_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcceleratorReading:
     """Holds what a chip does now.
 
     `utilization_ratio` is 0 to 1 over the vendor's own short window; `energy_joules` counts since
-    the driver was loaded. `unknown` says for every None why it is unknown.
+    the driver was loaded. `processes` are by pid, each once; () says that nobody uses the chip,
+    None that it is not told who does. `unknown` says for every None why it is unknown.
     """
 
     uuid: str
@@ -70,6 +84,7 @@ class AcceleratorReading:
     power_watts: float | None = None
     energy_joules: int | None = None
     health: Health = Health.UNKNOWN
+    processes: tuple[AcceleratorProcess, ...] | None = None
     unknown: Mapping[str, str] = field(default_factory=dict)
 
 

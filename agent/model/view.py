@@ -100,4 +100,5 @@ MOVING_FIELDS = (
 
 def unknown_reading(uuid: str, reason: str) -> AcceleratorReading:
     """Return a reading of which nothing is known, with the same reason for every field."""
-    return AcceleratorReading(uuid=uuid, unknown=dict.fromkeys((*MOVING_FIELDS, "health"), reason))
+    fields = (*MOVING_FIELDS, "health", "processes")
+    return AcceleratorReading(uuid=uuid, unknown=dict.fromkeys(fields, reason))

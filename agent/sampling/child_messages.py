@@ -10,16 +10,25 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
 from agent.errors import ReadingUnavailable
-from agent.model.accelerator import Accelerator, AcceleratorKind, AcceleratorReading, Health
+from agent.model.accelerator import (
+    Accelerator,
+    AcceleratorKind,
+    AcceleratorProcess,
+    AcceleratorReading,
+    Health,
+)
 
 VERSION = 1
 MAX_LINE_BYTES = 1 << 20
 MAX_CARDS = 512
+MAX_PROCESSES = 4096
+# So that a long list of processes costs no card its place in the line.
+MAX_PROCESSES_IN_ALL = 8192
 MAX_TEXT_CHARACTERS = 200
 MAX_REASON_CHARACTERS = 1000
 
@@ -37,6 +46,8 @@ OP_CLOSE = "close"
 
 _MAX_COUNT = (1 << 63) - 1
 _MAX_INDEX = 65535
+# PID_MAX_LIMIT of the kernel.
+_MAX_PID = 1 << 22
 _TEMPERATURE_CELSIUS = (-100.0, 300.0)
 _POWER_WATTS = (0.0, 100_000.0)
 
@@ -120,13 +131,34 @@ def encode_cards(
                     "power_watts": each.power_watts,
                     "energy_joules": each.energy_joules,
                     "health": each.health.value,
+                    "processes": _encoded_processes(each),
                     "unknown": dict(each.unknown),
                 }
-                for each in readings
+                for each in _within_line(readings)
             ],
         }
     except (AttributeError, TypeError, ValueError) as error:
         raise ReadingUnavailable(f"the plugin broke its contract: {error}") from error
+
+
+def _encoded_processes(reading: AcceleratorReading) -> list[list[float | None]] | None:
+    if reading.processes is None:
+        return None
+    return [
+        [each.pid, each.memory_used_bytes, each.utilization_ratio] for each in reading.processes
+    ]
+
+
+def _within_line(readings: Iterable[AcceleratorReading]) -> Iterator[AcceleratorReading]:
+    left = MAX_PROCESSES_IN_ALL
+    for each in readings:
+        count = len(each.processes or ())
+        if count > min(left, MAX_PROCESSES):
+            reason = f"{count} processes are more than can be told"
+            yield replace(each, processes=None, unknown={**each.unknown, "processes": reason})
+        else:
+            left -= count
+            yield each
 
 
 def decode_cards(message: Mapping[str, Any], *, vendor: str) -> Cards:
@@ -242,7 +274,45 @@ def _reading(entry: Mapping[str, Any] | None, accelerator: Accelerator) -> Accel
         ),
         energy_joules=_count(entry, "energy_joules", given=given, unknown=unknown),
         health=health,
+        processes=_processes(entry, given=given, unknown=unknown),
         unknown=unknown,
+    )
+
+
+def _processes(
+    entry: Mapping[str, Any], *, given: Mapping[str, str], unknown: dict[str, str]
+) -> tuple[AcceleratorProcess, ...] | None:
+    """Return who uses a card; of a list that is not as it must be, nothing is believed."""
+    listed = entry.get("processes")
+    if not isinstance(listed, list):
+        _refuse(listed, "processes", given=given, unknown=unknown)
+        return None
+    if len(listed) > MAX_PROCESSES:
+        unknown["processes"] = (
+            f"the plugin gave {len(listed)} processes; {MAX_PROCESSES} is the most"
+        )
+        return None
+    found: dict[int, AcceleratorProcess] = {}
+    for each in listed:
+        process = _process(each)
+        if process is None or process.pid in found:
+            unknown["processes"] = "the plugin gave a process that cannot be, or one twice"
+            return None
+        found[process.pid] = process
+    return tuple(found[pid] for pid in sorted(found))
+
+
+def _process(entry: object) -> AcceleratorProcess | None:
+    if not isinstance(entry, list) or len(entry) != 3:
+        return None
+    pid, memory, ratio = entry
+    if not _is_count(pid) or not 0 < pid <= _MAX_PID:
+        return None
+    is_ratio = isinstance(ratio, (int, float)) and not isinstance(ratio, bool)
+    return AcceleratorProcess(
+        pid=pid,
+        memory_used_bytes=memory if _is_count(memory) else None,
+        utilization_ratio=float(ratio) if is_ratio and 0 <= ratio <= 1 else None,
     )
 
 
@@ -253,6 +323,7 @@ _READING_FIELDS = (
     "power_watts",
     "energy_joules",
     "health",
+    "processes",
 )
 
 

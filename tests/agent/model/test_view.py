@@ -53,7 +53,7 @@ def test_whatever_moves_is_unknown_once_it_is_too_old(age):
     card = shown.accelerators[0]
     assert all(getattr(card.reading, name) is None for name in MOVING_FIELDS)
     assert card.reading.health is Health.UNKNOWN
-    assert set(card.reading.unknown) == {*MOVING_FIELDS, "health"}
+    assert set(card.reading.unknown) == {*MOVING_FIELDS, "health", "processes"}
 
 
 def test_what_does_not_move_is_still_shown():

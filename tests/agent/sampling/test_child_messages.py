@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import ReadingUnavailable
-from agent.model.accelerator import Accelerator, AcceleratorKind, AcceleratorReading, Health
+from agent.model.accelerator import (
+    Accelerator,
+    AcceleratorKind,
+    AcceleratorProcess,
+    AcceleratorReading,
+    Health,
+)
 from agent.sampling import child_messages
 
 MOVING = (
@@ -26,8 +32,18 @@ MOVING = (
 texts = st.text(
     st.characters(min_codepoint=33, exclude_categories=["C", "Z"]), min_size=1, max_size=60
 )
-uuids = st.lists(texts, unique=True, max_size=8)
 counts = st.none() | st.integers(0, 2**62)
+processes = st.lists(
+    st.builds(
+        AcceleratorProcess,
+        pid=st.integers(1, 1 << 22),
+        memory_used_bytes=counts,
+        utilization_ratio=st.none() | st.floats(0, 1),
+    ),
+    unique_by=lambda each: each.pid,
+    max_size=5,
+).map(lambda found: tuple(sorted(found, key=lambda each: each.pid)))
+uuids = st.lists(texts, unique=True, max_size=8)
 
 
 @st.composite
@@ -60,6 +76,7 @@ def machines(draw):
                 power_watts=draw(st.none() | st.floats(0, 100_000)),
                 energy_joules=draw(counts),
                 health=draw(st.sampled_from(Health)),
+                processes=draw(st.none() | processes),
             )
         )
     return accelerators, readings
@@ -93,7 +110,7 @@ cards_of_liars = st.dictionaries(st.sampled_from(card_fields), anything).map(
     lambda entry: {"uuid": "a", "kind": "GPU", **entry}
 )
 readings_of_liars = st.dictionaries(
-    st.sampled_from((*MOVING, "health", "uuid", "unknown")), anything
+    st.sampled_from((*MOVING, "health", "processes", "uuid", "unknown")), anything
 ).map(lambda entry: {"uuid": "a", **entry})
 messages_of_liars = anything.filter(lambda value: isinstance(value, dict)) | st.fixed_dictionaries(
     {
@@ -116,7 +133,7 @@ def test_a_liar_gives_sound_values_or_none(message):
         assert 0 <= card.index <= 65535
         assert_every_none_has_its_reason(card, ("product_name", "memory_total_bytes"))
     for reading in cards.readings.values():
-        assert_every_none_has_its_reason(reading, MOVING)
+        assert_every_none_has_its_reason(reading, (*MOVING, "processes"))
         assert reading.health is not Health.UNKNOWN or reading.unknown["health"]
         ratio = reading.utilization_ratio
         assert ratio is None or 0 <= ratio <= 1
@@ -219,3 +236,79 @@ def test_text_is_cut_and_fit_for_a_log():
 def test_an_answer_too_long_is_not_sent():
     with pytest.raises(ReadingUnavailable):
         child_messages.encode_line({"text": "x" * child_messages.MAX_LINE_BYTES})
+
+
+def read_processes(given):
+    cards = child_messages.decode_cards(
+        sent({"accelerators": [card("a")], "readings": [{"uuid": "a", "processes": given}]}),
+        vendor="fake",
+    )
+    return cards.readings["a"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [[0, 1, None]],
+        [[-4, 1, None]],
+        [[(1 << 22) + 1, 1, None]],
+        [[True, 1, None]],
+        [["7", 1, None]],
+        [[7, 1]],
+        [[7, 1, None], [7, 2, None]],
+        [{"pid": 7}],
+        "7",
+        [[number + 1, 1, None] for number in range(child_messages.MAX_PROCESSES + 1)],
+    ],
+)
+def test_of_processes_that_cannot_be_none_is_believed(given):
+    reading = read_processes(given)
+
+    assert reading.processes is None
+    assert reading.unknown["processes"]
+
+
+def test_what_a_process_cannot_use_is_unknown_and_it_stays():
+    assert read_processes([[8, -1, 1.5], [7, 3, 0.5], [9, 2**63, True]]).processes == (
+        AcceleratorProcess(pid=7, memory_used_bytes=3, utilization_ratio=0.5),
+        AcceleratorProcess(pid=8),
+        AcceleratorProcess(pid=9),
+    )
+
+
+def test_too_many_processes_cost_no_card_its_figures():
+    many = tuple(
+        AcceleratorProcess(pid=pid, memory_used_bytes=2**62, utilization_ratio=1 / 3)
+        for pid in range(1, child_messages.MAX_PROCESSES + 1)
+    )
+    names = [str(number) for number in range(5)]
+    readings = [
+        AcceleratorReading(uuid=name, power_watts=1.0, processes=many if name != "4" else ())
+        for name in names
+    ]
+    readings[0] = dataclasses.replace(readings[0], processes=(*many, AcceleratorProcess(pid=5000)))
+    accelerators = [
+        Accelerator(
+            uuid=name,
+            vendor="fake",
+            kind=AcceleratorKind.GPU,
+            index=0,
+            product_name="x",
+            memory_total_bytes=1,
+        )
+        for name in names
+    ]
+
+    found = child_messages.decode_cards(
+        sent(child_messages.encode_cards(accelerators, readings)), vendor="fake"
+    ).readings.values()
+
+    assert [each.power_watts for each in found] == [1.0] * 5
+    assert [None if each.processes is None else len(each.processes) for each in found] == [
+        None,
+        child_messages.MAX_PROCESSES,
+        child_messages.MAX_PROCESSES,
+        None,
+        0,
+    ]
+    assert all(each.processes is not None or each.unknown["processes"] for each in found)
