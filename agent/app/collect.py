@@ -73,6 +73,8 @@ def document(
 def _accelerator(each: AcceleratorView, *, identify: IdentifyAccelerator) -> dict[str, Any]:
     card, reading = each.accelerator, each.reading
     unknown = {**card.unknown, **reading.unknown}
+    # Who uses a card is for the services of this node, and no field of the document.
+    unknown.pop("processes", None)
     identification = identify(card)
     if identification.unknown_because is not None:
         unknown["standard_identifier"] = identification.unknown_because

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import pytest
 
-from agent.model.accelerator import Health
+from agent.model.accelerator import AcceleratorProcess, Health
 from agent.model.view import PluginState
 from agent.sampling import accelerator_host
 from agent.sampling.child_process import DeadlineMissed
@@ -28,6 +28,7 @@ def test_a_card_arrives_with_its_values(open_host, clock):
     reading = snapshot.cards.readings["card-1"]
     assert (reading.memory_used_bytes, reading.power_watts) == (10, 12.5)
     assert reading.health is Health.OK
+    assert reading.processes == (AcceleratorProcess(pid=4321, memory_used_bytes=8),)
     assert reading.unknown == {"energy_joules": "not offered"}
     assert snapshot.measured_monotonic_seconds == clock.seconds
 

@@ -13,7 +13,13 @@ from typing import Literal
 
 from agent.contracts import AcceleratorPlugin
 from agent.errors import NotPresent, ReadingUnavailable
-from agent.model.accelerator import Accelerator, AcceleratorKind, AcceleratorReading, Health
+from agent.model.accelerator import (
+    Accelerator,
+    AcceleratorKind,
+    AcceleratorProcess,
+    AcceleratorReading,
+    Health,
+)
 
 FOLDER = Path(os.environ["FAKE_CARDS_FOLDER"])
 
@@ -124,6 +130,7 @@ class FakePlugin:
                 power_watts=12.5,
                 energy_joules=None,
                 health=Health.OK,
+                processes=(AcceleratorProcess(pid=4321, memory_used_bytes=8),),
                 unknown={"energy_joules": "not offered"},
             )
             for each in self.list_accelerators()
