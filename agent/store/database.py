@@ -58,6 +58,9 @@ _MIGRATIONS = (
         removed_at TEXT
     );
     CREATE INDEX services_by_package ON services (package_id);
+
+    -- Images that were, or were about to be, loaded into the engine and not taken out of it again.
+    CREATE TABLE images (reference TEXT PRIMARY KEY);
     """,
 )
 
