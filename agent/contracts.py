@@ -12,11 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from agent.model.accelerator import Accelerator, AcceleratorReading, ContainerGrant
+from agent.model.metering import MeterReading
 from agent.model.readings import Reading
 from agent.model.workloads import Container, ContainerSpec, ContainerUsage
 
 COLLECTORS = "computility_agent.collectors"
 ACCELERATORS = "computility_agent.accelerators"
+METERS = "computility_agent.meters"
 RUNTIMES = "computility_agent.runtimes"
 
 
@@ -115,6 +117,21 @@ class Replays(Protocol):
 
         Raises:
             PermanentError: the files are no recording of this plugin.
+        """
+
+
+class Meter(Plugin, Protocol):
+    """Reads one meter (group `computility_agent.meters`, by the kind of meter).
+
+    It runs in a thread of its own and may block, to deadlines of its own; its `config_type` holds
+    what finds the meter.
+    """
+
+    def read(self) -> MeterReading:
+        """Return what the meter says now; the register first, the power if it tells it.
+
+        Raises:
+            ReadingUnavailable: the meter did not answer, or answered nothing that can be believed.
         """
 
 
