@@ -63,6 +63,7 @@ class ApplicationAnswer(WSGITask):  # type: ignore[misc] # waitress has no types
         if not known:
             environ["SERVER_SOFTWARE"] = ""
             environ["computility.client_certificate"] = self.channel.client_certificate
+            environ["computility.granted_to"] = self.request.granted_to
         return environ
 
 
@@ -93,7 +94,7 @@ class RefusalAnswer(ErrorTask):  # type: ignore[misc] # waitress has no types
         )
         content_type, body = render(self.channel.server.error_body, refusal)
         self.status = refusal.status_line
-        self.response_headers.append(("Content-Type", content_type))
+        self.response_headers += [("Content-Type", content_type), *refusal.headers]
         self.set_close_on_finish()
         self.channel.drain_before_close()
         self.content_length = len(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import socket
 import time
@@ -28,7 +29,7 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
     whole attributes are handed between them, and the buffers have waitress' own locks.
     """
 
-    parser_class = StrictRequestParser
+    parser_class: Any
     task_class = ApplicationAnswer
     error_task_class = RefusalAnswer
     logger = _logger
@@ -49,7 +50,14 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         self._draining_until: float | None = None
         self._drain_wanted = False
         self._has_answered = False
+        # The stretch of a large upload that must have brought enough when it ends.
+        self._measured: Any = None
+        self._stretch_since = 0.0
+        self._stretch_bytes = 0
         self.client_certificate: dict[str, Any] | None = None
+        self.parser_class = functools.partial(
+            StrictRequestParser, uploads=server.uploads, peer=addr[0]
+        )
         super().__init__(server, sock, addr, adj, map=map)
 
     # Deadlines
@@ -69,6 +77,8 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         if self._receiving_since is not None:
             request = self.request
             in_body = request is not None and request.headers_finished
+            if request is not None and request.allowance is not None:
+                return self._stretch_since + limits.request_seconds
             seconds = limits.request_seconds if in_body else limits.header_seconds
             return self._receiving_since + min(seconds, limits.request_seconds)
         return self._idle_since + limits.idle_seconds
@@ -102,6 +112,9 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
             return None
         if self.total_outbufs_len and self._sending_since is not None:
             return 1, self._sending_since
+        if self.request is not None and self.request.allowance is not None:
+            # It was let in, may take hours, and there are never many.
+            return None
         if self._receiving_since is not None:
             return 1, self._receiving_since
         begins = time.monotonic() - self._idle_since < self._limits.header_seconds
@@ -141,7 +154,31 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
             self._receiving_since = None
         elif self.request is not before:
             self._receiving_since = time.monotonic()
+        if self.request is not None and self.request.allowance is not None:
+            self._measure_upload(self.request)
         return taken
+
+    def _measure_upload(self, request: Any) -> None:
+        """Begin the next stretch once this one has brought what it must."""
+        count = request.body_bytes_received
+        wanted = request.allowance.minimum_bytes_per_second * self._limits.request_seconds
+        if self._measured is not request or count - self._stretch_bytes >= wanted:
+            self._measured = request
+            self._stretch_since = time.monotonic()
+            self._stretch_bytes = count
+
+    def handle_close(self) -> None:
+        """Close, and give back the place of an upload that has not come to its end."""
+        super().handle_close()
+        request = self.request
+        if request is not None and request.allowance is not None:
+            request.close()
+
+    def cancel(self) -> None:
+        """Give up what no worker has begun."""
+        for request in self.requests:
+            request.close()
+        super().cancel()
 
     def handle_write(self) -> None:
         """Send what is ready, and close where that was the last."""
@@ -245,4 +282,4 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         super().service()
         if self._receiving_since is not None:
             # The time in which we did not read is not the client's fault.
-            self._receiving_since = time.monotonic()
+            self._receiving_since = self._stretch_since = time.monotonic()

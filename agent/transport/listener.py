@@ -25,6 +25,7 @@ from agent.transport.channel import Channel
 from agent.transport.limits import ServerLimits
 from agent.transport.refusals import ErrorBody
 from agent.transport.tls_channel import TlsChannel
+from agent.transport.uploads import Uploads
 
 _logger = logging.getLogger(__name__)
 
@@ -95,8 +96,10 @@ class Listener(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
         ssl_context: ssl.SSLContext | None,
         error_body: ErrorBody,
         name: str,
+        uploads: Uploads | None = None,
     ) -> None:
         self.limits = limits
+        self.uploads = uploads
         self.error_body = error_body
         self.handshake_log = HandshakeLog()
         self.is_stopping = False

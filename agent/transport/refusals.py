@@ -12,10 +12,14 @@ ErrorBody = Callable[[int, str], tuple[str, bytes]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Is what a client did wrong: an HTTP status and a message that says what to change."""
+    """Is what a client did wrong: an HTTP status and a message that says what to change.
+
+    `headers` go out with it, such as the challenge that belongs to a 401.
+    """
 
     status: int
     message: str
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def status_line(self) -> str:

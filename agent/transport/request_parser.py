@@ -12,7 +12,9 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.receiver import ChunkedReceiver
 from waitress.utilities import Error
 
+from agent.errors import NoRoomError, TransientError
 from agent.transport.refusals import Refusal
+from agent.transport.uploads import UploadAllowance, Uploads
 
 _FIRST_BYTES = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ\r\n")
 _TLS_HANDSHAKE = 0x16
@@ -26,19 +28,37 @@ class StrictRequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress h
     """Collects one request; `error` is a `Refusal` where it will not be served.
 
     Used by the thread of the listener alone until `completed`, then by the worker that answers.
+    `allowance` is there where a large body was let in at the end of the headers.
     """
 
     command = ""
     path = ""
     error: Any = None
     body_rcv: Any = None
+    allowance: UploadAllowance | None = None
+
+    def __init__(self, adj: Any, *, uploads: Uploads | None = None, peer: str = "") -> None:
+        super().__init__(adj)
+        self._uploads = uploads
+        self._peer = peer
+
+    @property
+    def granted_to(self) -> object:
+        """Return what the allowance says of the caller, None without one."""
+        return None if self.allowance is None else self.allowance.granted_to
 
     def received(self, data: bytes) -> int:
         """Take bytes of this request; return how many of them belong to it."""
         if not (self.header_plus or self.headers_finished) and data[0] not in _FIRST_BYTES:
             return self._refuse_at_once(data)
+        was_in_headers = not self.headers_finished
         try:
             consumed: int = super().received(data)
+            if was_in_headers and self.headers_finished and self.error is None:
+                self._ask_for_allowance()
+        except NoRoomError as error:
+            self.error = Refusal(status=507, message=error.reason)
+            consumed = len(data)
         except OSError as error:
             # The body had outgrown memory, and the disk had no room for it.
             self.error = Refusal(status=503, message=f"no room for the body: {error.strerror}")
@@ -97,8 +117,31 @@ class StrictRequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress h
         if header_plus.partition(b"\r\n")[0].endswith(b"HTTP/1.0"):
             raise ParsingError("HTTP/1.0 has no Transfer-Encoding")
 
+    def _ask_for_allowance(self) -> None:
+        """Let a body that may be large in, or refuse it before any of it has come."""
+        is_large = self.content_length > self.adj.max_body_bytes
+        if self._uploads is None or self.body_rcv is None or not (is_large or self.chunked):
+            return
+        answer = self._uploads.admit(self.command, self.path, self.headers, self._peer)
+        if isinstance(answer, Refusal):
+            self.error = answer
+        elif answer is not None and self.content_length <= answer.maximum_bytes:
+            try:
+                spool = self._uploads.folder.open(expected_bytes=self.content_length or None)
+            except TransientError as error:
+                seconds = round(error.retry_after_seconds or 1)
+                self.error = Refusal(
+                    status=503, message=error.reason, headers=(("Retry-After", str(seconds)),)
+                )
+            else:
+                self.allowance = answer
+                self.body_rcv.buf = spool
+        elif answer is not None:
+            self.error = _too_long(answer.maximum_bytes)
+
     def _check_body(self) -> None:
-        limit = self.adj.max_body_bytes
+        allowance = self.allowance
+        limit = self.adj.max_body_bytes if allowance is None else allowance.maximum_bytes
         body = self.body_rcv
         if self.error is not None or body is None:
             return
@@ -108,7 +151,7 @@ class StrictRequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress h
             or len(body) > limit
             or self.body_bytes_received > limit + limit // 4 + 65536
         ):
-            self.error = Refusal(status=413, message=f"the body is longer than {limit} bytes")
+            self.error = _too_long(limit)
         elif isinstance(body, ChunkedReceiver) and not self.completed:
             if len(body.control_line) > _MAX_CHUNK_LINE_BYTES:
                 self.error = Refusal(status=400, message="the size line of a chunk is too long")
@@ -136,6 +179,10 @@ class StrictRequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress h
         if error.code == 431:
             return f"the headers are longer than {self.adj.max_request_header_size} bytes"
         return str(error.body)
+
+
+def _too_long(limit_bytes: int) -> Refusal:
+    return Refusal(status=413, message=f"the body is longer than {limit_bytes} bytes")
 
 
 def _value(header_plus: bytes, name: bytes) -> bytes | None:

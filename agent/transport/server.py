@@ -1,6 +1,7 @@
 """An HTTP server for a WSGI application, plain or under TLS.
 
-Every request is read whole before a worker sees it, so slow clients cost no worker.
+Every request is read whole before a worker sees it, so slow clients cost no worker. A body over
+the limit is taken only with an allowance (`uploads`), and then lies on disk.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from agent.errors import PermanentError
 from agent.transport.limits import ServerLimits
 from agent.transport.listener import Listener
 from agent.transport.refusals import ErrorBody, plain_error_body
+from agent.transport.uploads import Uploads
 
-__all__ = ["ErrorBody", "HttpServer", "ServerLimits", "plain_error_body"]
+__all__ = ["ErrorBody", "HttpServer", "ServerLimits", "Uploads", "plain_error_body"]
 
 _BACKLOG = 256
 _CAUSES = {
@@ -34,7 +36,8 @@ class HttpServer:
     `error_body` writes what is refused before the application sees it (400, 408, 413, 431, 501,
     503, 505, and 500 for an application that fails), from a status and a message. The application
     runs in worker threads called after `name`; `computility.client_certificate` in its environment
-    is the client's certificate as `ssl` describes it, None without.
+    is the client's certificate as `ssl` describes it, None without. `uploads` says who may send
+    bodies over the limit of `limits`; None for nobody.
     """
 
     def __init__(
@@ -46,12 +49,14 @@ class HttpServer:
         name: str,
         ssl_context: ssl.SSLContext | None = None,
         error_body: ErrorBody = plain_error_body,
+        uploads: Uploads | None = None,
     ) -> None:
         self._application = application
         self._listen = listen
         self._limits = limits
         self._ssl_context = ssl_context
         self._error_body = error_body
+        self._uploads = uploads
         self._name = name
         self._listener: Listener | None = None
         self._thread: threading.Thread | None = None
@@ -61,6 +66,8 @@ class HttpServer:
         """Bind and serve; raises PermanentError that names the address and the cause."""
         if self._listener is not None:
             raise RuntimeError(f"{self._name} was started before")
+        if self._uploads is not None:
+            self._prepare(self._uploads)
         sock = _bind(self._listen)
         self._bound = sock.getsockname()[:2]
         self._listener = Listener(
@@ -70,9 +77,17 @@ class HttpServer:
             ssl_context=self._ssl_context,
             error_body=self._error_body,
             name=self._name,
+            uploads=self._uploads,
         )
         self._thread = threading.Thread(target=self._listener.serve, name=self._name, daemon=True)
         self._thread.start()
+
+    @staticmethod
+    def _prepare(uploads: Uploads) -> None:
+        try:
+            uploads.folder.prepare()
+        except OSError as error:
+            raise PermanentError(f"the folder for uploads cannot be used: {error}") from error
 
     @property
     def address(self) -> str:

@@ -103,7 +103,15 @@ def echo(environ, start_response):
 def serve() -> Iterator[Callable[..., HttpServer]]:
     servers = []
 
-    def start(application=echo, *, host="127.0.0.1", ssl_context=None, error_body=None, **limits):
+    def start(
+        application=echo,
+        *,
+        host="127.0.0.1",
+        ssl_context=None,
+        error_body=None,
+        uploads=None,
+        **limits,
+    ):
         options = {} if error_body is None else {"error_body": error_body}
         server = HttpServer(
             application,
@@ -111,6 +119,7 @@ def serve() -> Iterator[Callable[..., HttpServer]]:
             limits=ServerLimits(**limits),
             ssl_context=ssl_context,
             name="test",
+            uploads=uploads,
             **options,
         )
         server.start()
