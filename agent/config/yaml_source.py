@@ -58,10 +58,17 @@ class _UnreadableError(Exception):
         self.key = key
 
 
-def parse(content: bytes, *, findings: Findings) -> Section | None:
+def parse(
+    content: bytes,
+    *,
+    findings: Findings,
+    least: str = "node.code and node.type",
+    example: str = 'sections such as "node:"',
+) -> Section | None:
     """Return the section at the root of a file; None, with a problem noted, if there is none.
 
     Problems that leave the rest readable (a key given twice, a tag) are noted, and reading goes on.
+    `least` and `example` say what a file without any section lacks.
     """
     try:
         text = _decode(content)
@@ -73,9 +80,9 @@ def parse(content: bytes, *, findings: Findings) -> Section | None:
         return root
     place = root.place if root is not None else None
     if root is None or isinstance(root, Nothing):
-        findings.problem("", "the file is empty; at least node.code and node.type", place=place)
+        findings.problem("", f"the file is empty; at least {least}", place=place)
     else:
-        findings.problem("", 'expected sections such as "node:" at the first column', place=place)
+        findings.problem("", f"expected {example} at the first column", place=place)
     return None
 
 
