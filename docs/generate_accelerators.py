@@ -60,10 +60,19 @@ One row for each recording from the field, or table of a vendor's manual, that t
 tool or driver, as the recording's name has it.
 """
 
+NO_SOURCE = """\
+## No source
+
+Recordings of which the tests expect no card and no figure, and why they are no source. Complaints,
+listings of names and single answers are tested too; the vendors' pages tell of them.
+"""
+
 
 def render() -> str:
     """Return the text of docs/accelerators.md."""
-    return "\n".join([HEAD, *_vendors(), "", COVERAGE, *_coverage(), ""])
+    return "\n".join(
+        [HEAD, *_vendors(), "", COVERAGE, *_coverage(), "", NO_SOURCE, *_no_source(), ""]
+    )
 
 
 def _vendors() -> Iterator[str]:
@@ -90,6 +99,14 @@ def _coverage() -> Iterator[str]:
         if folder.name not in NOT_A_VENDOR:
             for path in sorted(folder.glob("*.json")):
                 yield _row(folder.name, path)
+
+
+def _no_source() -> Iterator[str]:
+    yield "| Vendor | Recording | Why |"
+    yield "|---|---|---|"
+    for path in sorted(EXPECTED.glob("*/no-source/*.json")):
+        reason = json.loads(path.read_text(encoding="utf-8"))["no source"]
+        yield f"| {path.parts[-3]} | `{path.stem}` | {reason} |"
 
 
 def _row(vendor: str, path: Path) -> str:

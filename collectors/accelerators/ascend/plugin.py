@@ -304,12 +304,14 @@ class AscendPlugin:
     def _note_change(self, *, before: int, chips: Sequence[Chip]) -> None:
         listed = {chip.bus_id for chip in chips if not isinstance(chip.bus_id, Missing)}
         # In a container these may be the cards of others; elsewhere they are sick.
-        unlisted = sorted(self._machine.pci_addresses() - listed)
+        on_bus = self._machine.pci_addresses()
+        unlisted = sorted(on_bus - listed)
         _log.log(
-            logging.WARNING if before else logging.INFO,
-            "ascend_chips=%d before=%d on_bus_but_not_listed=%s",
+            logging.WARNING if before or unlisted else logging.INFO,
+            "ascend_chips=%d before=%d on_bus=%d on_bus_but_not_listed=%s",
             len(chips),
             before,
+            len(on_bus),
             ",".join(unlisted) or "none",
         )
 

@@ -48,14 +48,24 @@ def recording() -> Callable[[str], str]:
     """
 
     def read(path: str) -> str:
-        if not RECORDINGS.is_dir():
-            reason = "the folder of recordings is not here; COMPUTILITY_RECORDINGS may name it"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
-        return vendor_tool.decode((RECORDINGS / path).read_bytes())
+        return vendor_tool.decode((_recordings_folder() / path).read_bytes())
 
     return read
+
+
+@pytest.fixture
+def recordings_folder() -> Path:
+    """Return the folder of recordings; skips or fails without it as `recording` does."""
+    return _recordings_folder()
+
+
+def _recordings_folder() -> Path:
+    if not RECORDINGS.is_dir():
+        reason = "the folder of recordings is not here; COMPUTILITY_RECORDINGS may name it"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return RECORDINGS
 
 
 @pytest.fixture

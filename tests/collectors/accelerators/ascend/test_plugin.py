@@ -259,8 +259,14 @@ def test_what_is_on_the_bus_and_not_listed_is_told_once(
     plugin.read()
     plugin.read()
 
-    told = [record.message for record in caplog.records if "on_bus" in record.message]
-    assert told == ["ascend_chips=3 before=0 on_bus_but_not_listed=0000:99:00.0"]
+    told = [
+        (record.levelname, record.message)
+        for record in caplog.records
+        if "on_bus" in record.message
+    ]
+    assert told == [
+        ("WARNING", "ascend_chips=3 before=0 on_bus=2 on_bus_but_not_listed=0000:99:00.0")
+    ]
 
 
 # Containers

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import logging
+from pathlib import Path
+
 import pytest
 
 from agent.errors import ReadingUnavailable
 from collectors.accelerators.ascend import listings
+from collectors.accelerators.ascend.machine import Machine
 from collectors.accelerators.ascend.plugin import AscendConfig, AscendPlugin
 from collectors.accelerators.recording import Recording
 from collectors.accelerators.vendor_tool import ToolAnswer
+
+ON_BUS = Path(__file__).resolve().parents[1] / "expected/ascend/bus"
 
 TABLES = (
     "info-300IDuo-x4-2chips-25.3.rc1",
@@ -93,3 +100,48 @@ def test_a_mapping_from_the_field(stem, places, recording):
 )
 def test_a_list_from_the_field_names_no_board_that_is_sold(stem, recording):
     assert listings.products(recording(f"ascend/{stem}.txt")) == {}
+
+
+@pytest.mark.parametrize("stem", ["lspci-910A-x8", "lspci-910A-x7-one-lost"])
+def test_a_bus_from_the_field_is_seen_without_lspci(stem, recording, tmp_path):
+    expected = json.loads((ON_BUS / f"{stem}.json").read_text(encoding="utf-8"))
+
+    put_on_bus(tmp_path, recording(f"ascend/{stem}.txt"))
+
+    assert sorted(Machine(tmp_path).pci_addresses()) == expected["on_bus"]
+
+
+def test_a_card_that_the_tool_never_listed_is_told_by_the_bus(
+    recording, fake_tool, tool_plugin, tmp_path, caplog
+):
+    caplog.set_level(logging.INFO)
+    put_on_bus(tmp_path, recording("ascend/lspci-910A-x8.txt"))
+    rows = [
+        f"| {number}     910A              | OK            | 70.0        40          0 / 0     |\n"
+        f"| 0                      | 0000:{bus}:00.0  | 0           0 / 0      100 / 32768 |\n"
+        "+========================+===============+====================================+\n"
+        for number, bus in enumerate(("3d", "3e", "60", "b1", "b2", "da", "db"))
+    ]
+    head = (
+        "| NPU   Name             | Health        | Power(W) Temp(C) Hugepages-Usage(page) |\n"
+        "| Chip                   | Bus-Id        | AICore(%)   Memory-Usage(MB)  HBM-Usage(MB) |\n"
+        "+========================+===============+====================================+\n"
+    )
+
+    cards = tool_plugin(fake_tool({("info",): head + "".join(rows)})).list_accelerators()
+
+    assert len(cards) == 7
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "ascend_chips=7 before=0 on_bus=8 on_bus_but_not_listed=0000:61:00.0"
+    ]
+
+
+def put_on_bus(root, lspci):
+    """Put the functions that lspci shows where the kernel shows them."""
+    for line in lspci.splitlines():
+        address, kind = line.split(" ", 1)
+        assert kind.startswith("Processing accelerators: Huawei Technologies Co., Ltd. Device ")
+        device = root / "sys/bus/pci/devices" / f"0000:{address}"
+        device.mkdir(parents=True)
+        (device / "vendor").write_text("0x19e5\n")
+        (device / "class").write_text("0x120000\n")

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from agent.errors import ReadingUnavailable
+from collectors.accelerators.nvidia import smi_output
+
+NAMES = Path(__file__).resolve().parents[1] / "expected/nvidia/names"
 
 STEMS = (
     "q-H100-MIG-load-590",
@@ -60,6 +66,18 @@ def test_slices_have_the_names_of_the_list_of_the_same_moment(recording, smi_plu
     assert all(each.uuid.startswith("MIG-0000000") for each in slices)
 
 
+@pytest.mark.parametrize("stem", ["list-H100-MIG-590", "list-H200-MIG-590"])
+def test_a_list_names_the_slices_of_its_card(stem, recording):
+    names = smi_output.slice_names(recording(f"nvidia/{stem}.txt"))
+
+    expected = json.loads((NAMES / f"{stem}.json").read_text(encoding="utf-8"))
+    assert [index for _, index in names] == list(range(len(expected["slices"])))
+    assert [each.profile for each in names.values()] == [
+        f"MIG {profile}" for profile in expected["slices"]
+    ]
+    assert len({each.uuid for each in names.values()}) == len(names)
+
+
 @pytest.mark.parametrize(
     ("stem", "words"),
     [
@@ -79,11 +97,8 @@ def test_an_error_is_said_in_words_with_a_hint(stem, words, recording, smi_plugi
 @pytest.mark.parametrize(
     "stem",
     [
-        "computeapps-H100-MIG-load-590",
         "list-H100-MIG-590",
-        "nvlink-status-A100",
-        "nvml-symbols-590.48.01",
-        "pmon-H100-MIG-load-590",
+        "list-H200-MIG-590",
         "tegrastats-agx-orin-jp7",
     ],
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,6 +20,8 @@ from collectors.accelerators.nvidia.calls import RecordedLibrary
 from collectors.accelerators.nvidia.files import Unreadable
 from collectors.accelerators.nvidia.plugin import NvidiaConfig, NvidiaPlugin
 from collectors.accelerators.nvidia.tegra import Rail, TegraSensors
+
+STATISTICS = Path(__file__).resolve().parents[1] / "expected/nvidia/tegra"
 
 NO_LIBRARY = {"nvmlInit()": {"code": 12}}
 NOT_OFFERED = {"code": 3}
@@ -364,3 +368,36 @@ def assert_plausible(reading: AcceleratorReading) -> None:
         value = getattr(reading, name)
         assert (value is None) is bool(reading.unknown.get(name))
         assert value is None or low <= value <= high
+
+
+@pytest.mark.parametrize(
+    "stem",
+    [
+        "tegrastats-agx-orin-jp7",
+        "tegrastats-orin-nano-cores-off",
+        "tegrastats-orin-nano-jp6-idle",
+        "tegrastats-orin-nano-root",
+    ],
+)
+def test_the_kernel_s_files_give_what_tegrastats_showed(stem, recording, machine):
+    line = recording(f"nvidia/{stem}.txt")
+    rails = re.findall(r"(V[A-Z0-9_]+) ([0-9]+)mW", line)
+    files = without(BOARD, "_label", "_input") | {
+        "sys/devices/platform/gpu.0/load": f"{10 * int(re.search('GR3D_FREQ ([0-9]+)%', line)[1])}",
+        "sys/class/thermal/thermal_zone1/temp": re.search("gpu@([0-9.]+)C", line)[1].replace(
+            ".", ""
+        ),
+    }
+    for channel, (label, milliwatts) in enumerate(rails, start=1):
+        monitor = "sys/class/hwmon/hwmon1"
+        files[f"{monitor}/in{channel}_label"] = label
+        files[f"{monitor}/in{channel}_input"] = "1000"
+        files[f"{monitor}/curr{channel}_input"] = milliwatts
+
+    (reading,) = machine(files).read()
+
+    expected = json.loads((STATISTICS / f"{stem}.json").read_text(encoding="utf-8"))
+    assert reading.utilization_ratio == expected["utilization_ratio"]
+    assert reading.temperature_celsius == expected["temperature_celsius"]
+    assert reading.power_watts is None
+    assert reading.unknown["power_watts"] == expected["power_watts"]
