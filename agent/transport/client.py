@@ -61,7 +61,7 @@ class HttpClient:
         self._is_closed = False
         self._platform_ipv4: str | None = None
         context = (
-            _tls_context(
+            tls_context(
                 ca_file=ca_file, certificate=client_certificate, private_key=client_private_key
             )
             if is_tls
@@ -100,7 +100,7 @@ class HttpClient:
         TransientError with what happened in plain words, PermanentError for a header that cannot
         be sent.
         """
-        _check_headers(headers)
+        check_headers(headers)
         url = self._base_url + path
 
         def work(exchange: Exchange) -> HttpAnswer:
@@ -269,9 +269,10 @@ def _parse_base_url(base_url: str) -> tuple[str, str, int, bool]:
     return prepared.rstrip("/"), host, port or (443 if is_tls else 80), is_tls
 
 
-def _tls_context(
+def tls_context(
     *, ca_file: str | None, certificate: str | None, private_key: str | None
 ) -> ssl.SSLContext:
+    """Return what TLS is spoken with; files that cannot be used raise PermanentError."""
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
@@ -290,7 +291,7 @@ def _tls_context(
     return context
 
 
-def _check_headers(headers: Mapping[str, str]) -> None:
+def check_headers(headers: Mapping[str, str]) -> None:
     """Refuse headers that would break the request; their values are secrets, so not shown."""
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
