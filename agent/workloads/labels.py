@@ -24,7 +24,7 @@ def join_accelerators(accelerators: Sequence[AcceleratorAssignment]) -> str:
     return ",".join(f"{each.vendor}:{each.uuid}" for each in accelerators)
 
 
-def accelerators(labels: Mapping[str, str]) -> tuple[AcceleratorAssignment, ...]:
+def accelerators_of(labels: Mapping[str, str]) -> tuple[AcceleratorAssignment, ...]:
     """Return the chips that a container was given; what is no chip's name is left out."""
     words = labels.get(ACCELERATORS, "").split(",")
     pairs = (word.partition(":") for word in words)
@@ -33,7 +33,7 @@ def accelerators(labels: Mapping[str, str]) -> tuple[AcceleratorAssignment, ...]
     )
 
 
-def replica(labels: Mapping[str, str]) -> int | None:
+def replica_of(labels: Mapping[str, str]) -> int | None:
     """Return which replica a container is, None where its label does not say."""
     text = labels.get(REPLICA, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
