@@ -56,8 +56,14 @@ class _Faults:
 
 class _State:
     def __init__(
-        self, *, registry: Registry, board: FaultBoard, describe: Callable[[], dict[str, Any]]
+        self,
+        *,
+        registry: Registry,
+        board: FaultBoard,
+        describe: Callable[[], dict[str, Any]],
+        workloads_of: Callable[[str], dict[str, Any] | None],
     ) -> None:
+        self._workloads_of = workloads_of
         self._registry = registry
         self._board = board
         self._describe = describe
@@ -69,7 +75,12 @@ class _State:
                 silence_seconds = self._registry.silence_seconds(node.code)
             except KeyError:
                 continue  # it unregistered just now
-            nodes.append(_node_as_json(node, silence_seconds=silence_seconds))
+            nodes.append(
+                {
+                    **_node_as_json(node, silence_seconds=silence_seconds),
+                    "workloads": self._workloads_of(node.code),
+                }
+            )
         _write(response, {**self._describe(), "nodes": nodes, "faults": self._board.as_json()})
 
 
@@ -108,15 +119,18 @@ def build_control_application(
     apply: Callable[[Fault], int],
     describe: Callable[[], dict[str, Any]],
     waiters_maximum: int,
+    workloads_of: Callable[[str], dict[str, Any] | None],
 ) -> falcon.App[Any, Any]:
     """Return the WSGI application of the control endpoint.
 
-    `apply` puts a fault in force and returns its number; `describe` tells of the simulator itself.
+    `apply` puts a fault in force and returns its number; `describe` tells of the simulator itself,
+    `workloads_of` of a device's packages and services, None where nothing is known of them.
     """
     application = falcon.App()
     application.add_route("/_control/faults", _Faults(board=board, events=events, apply=apply))
     application.add_route(
-        "/_control/state", _State(registry=registry, board=board, describe=describe)
+        "/_control/state",
+        _State(registry=registry, board=board, describe=describe, workloads_of=workloads_of),
     )
     application.add_route(
         "/_control/events", _Events(events=events, waiters_maximum=waiters_maximum)

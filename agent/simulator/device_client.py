@@ -8,7 +8,8 @@ import json
 import socket
 import ssl
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from agent.simulator.validation import NotJson, decode
@@ -18,6 +19,38 @@ _CHUNK_BYTES = 64 * 1024
 
 class DeviceFailure(Exception):  # noqa: N818 - what the device did
     """Says in words why a device gave no answer that could be judged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """Is the API of one device, with the credentials that it registered."""
+
+    address: str
+    port: int
+    username: str
+    password: str = field(repr=False)
+
+    @property
+    def authorization(self) -> str:
+        """Return the header that HTTP Basic wants."""
+        plain = f"{self.username}:{self.password}".encode()
+        return f"Basic {base64.b64encode(plain).decode('ascii')}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Is one request; `path` stands behind the prefix.
+
+    `length_bytes` belongs to a body that is sent piece by piece. `timeout_seconds` None takes the
+    client's own.
+    """
+
+    method: str
+    path: str
+    body: bytes | Iterable[bytes] | None = None
+    content_type: str = "application/json"
+    length_bytes: int | None = None
+    timeout_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,31 +74,31 @@ class DeviceClient:
         Raises:
             DeviceFailure: there is no answer in time, or it is no JSON, or no HTTP 200.
         """
-        credentials = base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
-        headers = {
-            "Host": f"{address}:{port}",
-            "Authorization": f"Basic {credentials}",
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            "Connection": "close",
-        }
+        device = Device(address=address, port=port, username=username, password=password)
         status, body = self._exchange(
-            address, port, body=json.dumps(message).encode(), headers=headers
+            device, Call(method="POST", path="/Computility", body=json.dumps(message).encode())
         )
         if status != 200:
             raise DeviceFailure(f"answered HTTP {status}: {_hint(status)}{_start_of(body)}")
-        try:
-            return decode(body)
-        except NotJson as error:
-            raise DeviceFailure(f"answered HTTP 200, but {error}") from error
+        return _json_of(status, body)
 
-    def _exchange(
-        self, address: str, port: int, *, body: bytes, headers: dict[str, str]
-    ) -> tuple[int, bytes]:
+    def call(self, device: Device, call: Call) -> tuple[int, Any]:
+        """Return HTTP status and JSON of what the device answers, whatever the status.
+
+        Raises:
+            DeviceFailure: there is no answer in time, or it is no JSON.
+        """
+        status, body = self._exchange(device, call)
+        return status, _json_of(status, body)
+
+    def _exchange(self, device: Device, call: Call) -> tuple[int, bytes]:
+        address, port = device.address, device.port
+        timeout_seconds = call.timeout_seconds or self.timeout_seconds
         try:
             plain = socket.create_connection((address, port), timeout=self.timeout_seconds)
         except OSError as error:
             raise DeviceFailure(f"cannot connect to {address}:{port}: {_words(error)}") from error
+        plain.settimeout(timeout_seconds)
         connection = plain if self.ssl_context is None else self._wrap(plain, address)
         expired = threading.Event()
 
@@ -78,21 +111,21 @@ class DeviceClient:
             except OSError:
                 return
 
-        watch = threading.Timer(self.timeout_seconds, cut)
+        watch = threading.Timer(timeout_seconds, cut)
         watch.daemon = True
         watch.start()
         try:
             with connection:
                 if isinstance(connection, ssl.SSLSocket):
                     connection.do_handshake()
-                answer = self._talk(connection, address, port, body=body, headers=headers)
+                answer = self._talk(connection, device, call)
                 if expired.is_set():
                     # The body had no length, so its cut looks like its end.
                     raise TimeoutError
                 return answer
         except (OSError, http.client.HTTPException, ValueError) as error:
             if expired.is_set() or isinstance(error, TimeoutError):
-                raise DeviceFailure(f"no answer within {self.timeout_seconds:g} s") from error
+                raise DeviceFailure(f"no answer within {timeout_seconds:g} s") from error
             raise DeviceFailure(f"broke the exchange off: {_words(error)}") from error
         finally:
             watch.cancel()
@@ -103,19 +136,30 @@ class DeviceClient:
             plain, server_hostname=address, do_handshake_on_connect=False
         )
 
-    def _talk(
-        self,
-        connection: socket.socket,
-        address: str,
-        port: int,
-        *,
-        body: bytes,
-        headers: dict[str, str],
-    ) -> tuple[int, bytes]:
-        client = http.client.HTTPConnection(address, port)
+    def _talk(self, connection: socket.socket, device: Device, call: Call) -> tuple[int, bytes]:
+        client = http.client.HTTPConnection(device.address, device.port)
         client.sock = connection
-        client.request("POST", f"{self.prefix}/Computility", body=body, headers=headers)
-        response = client.getresponse()
+        headers = {
+            "Host": f"{device.address}:{device.port}",
+            "Authorization": device.authorization,
+            "Accept": "application/json",
+            "Connection": "close",
+        }
+        if call.body is not None:
+            headers["Content-Type"] = call.content_type
+        if call.length_bytes is not None:
+            headers["Content-Length"] = str(call.length_bytes)
+        try:
+            client.request(call.method, f"{self.prefix}{call.path}", call.body, headers)
+        except (BrokenPipeError, ConnectionResetError):
+            # Who refuses a large file before its end may have said why.
+            if call.length_bytes is None:
+                raise
+            client.sock = connection
+            response = http.client.HTTPResponse(connection, method=call.method)
+            response.begin()
+        else:
+            response = client.getresponse()
         received = bytearray()
         while chunk := response.read(_CHUNK_BYTES):
             received += chunk
@@ -141,6 +185,13 @@ def client_context(*, ca_file: str | None) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _json_of(status: int, body: bytes) -> Any:
+    try:
+        return decode(body)
+    except NotJson as error:
+        raise DeviceFailure(f"answered HTTP {status}, but {error}") from error
 
 
 def _hint(status: int) -> str:

@@ -22,6 +22,10 @@ class EventKind(str, enum.Enum):
     BACK = "back"  # a lost node was heard of again
     READ_BACK = "read_back"  # the read-back of a device began to work, to fail, or to differ
     CONTROL = "control"  # somebody used the control endpoint
+    PACKAGE = "package"  # packages were asked for or sent, or one of a device changed
+    SERVICE = "service"  # services were asked for, or one of a device changed
+    DOWNLOAD = "download"  # a device fetched a package or a licence
+    AUTHORISATION = "authorisation"  # somebody asked the authorisation server
     STATE = "state"  # the simulator itself started, stopped, or changed
 
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-OPERATIONS = ("Register", "Keepalive", "UnRegister", "Computility")
+# The last two are what devices fetch: the file of a package, the file of a licence.
+DOWNLOADS = ("Package", "Licence")
+OPERATIONS = ("Register", "Keepalive", "UnRegister", "Computility", *DOWNLOADS)
 EVERY_OPERATION = "*"
 FAULTS_MAXIMUM = 100
 
@@ -23,7 +25,7 @@ class FaultKind(str, enum.Enum):
     ERROR = "error"  # a bare HTTP error, `status` (500), without the envelope
     GARBAGE = "garbage"  # status 200, bytes that are no JSON
     HUGE = "huge"  # status 200, an endless-looking body of `size_mib`
-    REDIRECT = "redirect"  # a redirection to itself, for ever
+    REDIRECT = "redirect"  # a redirection, `to` itself for ever, or elsewhere
     ROTATE_TOKEN = "rotate_token"  # noqa: S105 - a right answer, with a new token
     EXPIRE_TOKEN = "expire_token"  # noqa: S105 - the node's token ends, then the request is served
     FORGET = "forget"  # the node is forgotten, then the request is served
@@ -31,10 +33,27 @@ class FaultKind(str, enum.Enum):
     LOSE_ANSWER = "lose_answer"  # the request is served, then the connection closes unanswered
     BLACK_HOLE = "black_hole"  # the request is taken and never answered
     RESTART = "restart"  # the listener closes for `seconds`, at once
+    BREAK_OFF = "break_off"  # the connection closes after `bytes` of the file
+    DRIP = "drip"  # the file comes at `bytes` a second
+    CORRUPT = "corrupt"  # the byte at `bytes`, and all after it up to 1 KiB, are wrong
+    NO_RANGE = "no_range"  # the whole file, whatever range was asked for
+    CHANGE_ETAG = "change_etag"  # the file has another ETag than before
+    FALSE_LENGTH = "false_length"  # Content-Length is `bytes`, whatever comes
 
 
 ONCE = frozenset({FaultKind.FORGET, FaultKind.EXPIRE_TOKEN})
 KEEPALIVE_ALONE = frozenset({FaultKind.FORGET, FaultKind.EXPIRE_TOKEN, FaultKind.ROTATE_TOKEN})
+DOWNLOADS_ALONE = frozenset(
+    {
+        FaultKind.BREAK_OFF,
+        FaultKind.DRIP,
+        FaultKind.CORRUPT,
+        FaultKind.NO_RANGE,
+        FaultKind.CHANGE_ETAG,
+        FaultKind.FALSE_LENGTH,
+    }
+)
+REDIRECTIONS = ("itself", "elsewhere", "http")
 
 
 class BadFault(ValueError):  # noqa: N818 - named by what the caller must mend
@@ -61,6 +80,9 @@ class Fault:
     message: str = "refused by the simulator, as it was told to"
     delay_seconds: float = 5.0
     size_mib: int = 64
+    bytes: int = 65536
+    retry_after_seconds: int | None = None
+    to: str = "itself"
 
     def __str__(self) -> str:
         limits = []
@@ -82,6 +104,8 @@ _NUMBERS: dict[str, tuple[type[int] | type[float], float, float]] = {
     "code": (int, -(2**31), 2**31 - 1),
     "delay_seconds": (float, 0, 300),
     "size_mib": (int, 1, 1024),
+    "bytes": (int, 0, 2**50),
+    "retry_after_seconds": (int, 0, 86_400),
 }
 
 
@@ -98,8 +122,10 @@ def parse_fault(description: Mapping[str, Any]) -> Fault:
             _take_number(name, value, values=values, problems=problems)
         elif name == "message":
             _take_message(value, values=values, problems=problems)
+        elif name == "to":
+            _take_target(value, values=values, problems=problems)
         elif name not in ("kind", "operation"):
-            known = [*_NUMBERS, "message", "kind", "operation"]
+            known = [*_NUMBERS, "message", "to", "kind", "operation"]
             near = difflib.get_close_matches(str(name), known, n=1)
             hint = f", did you mean {near[0]}?" if near else f": use {', '.join(known)}"
             problems.append(f"unknown key {str(name)[:40]!r}{hint}")
@@ -107,6 +133,8 @@ def parse_fault(description: Mapping[str, Any]) -> Fault:
     operation = _operation(description.get("operation"), kind=kind, problems=problems)
     if kind is FaultKind.RESTART and "seconds" not in values:
         problems.append("restart needs seconds")
+    if kind is FaultKind.DRIP and values.get("bytes") == 0:
+        problems.append("drip needs bytes above 0: it is a rate a second")
     if problems or kind is None or operation is None:
         raise BadFault("; ".join(problems))
     if kind in ONCE and "count" not in values and "seconds" not in values:
@@ -145,13 +173,25 @@ def _kind(value: Any, *, problems: list[str]) -> FaultKind | None:
 
 def _operation(value: Any, *, kind: FaultKind | None, problems: list[str]) -> str | None:
     if value is None:
+        if kind in DOWNLOADS_ALONE:
+            return "Package"
         return "Keepalive" if kind in KEEPALIVE_ALONE else EVERY_OPERATION
     if not isinstance(value, str) or value not in (*OPERATIONS, EVERY_OPERATION):
         problems.append(
             f"operation must be one of {', '.join(OPERATIONS)} or *, got {str(value)[:40]!r}"
         )
         return None
+    if kind in DOWNLOADS_ALONE and value not in DOWNLOADS:
+        problems.append(f"{kind.value} is for {' and '.join(DOWNLOADS)}, not for {value}")
+        return None
     return value
+
+
+def _take_target(value: Any, *, values: dict[str, Any], problems: list[str]) -> None:
+    if value in REDIRECTIONS:
+        values["to"] = value
+    else:
+        problems.append(f"to must be one of {', '.join(REDIRECTIONS)}, got {str(value)[:40]!r}")
 
 
 def _take_number(name: str, value: Any, *, values: dict[str, Any], problems: list[str]) -> None:

@@ -6,19 +6,25 @@ It is WSGI and not falcon, because some faults must leave no answer at all.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from waitress.channel import ClientDisconnected
 
 from agent.simulator.events import Event, EventKind, EventLog
-from agent.simulator.faults import OPERATIONS, Fault, FaultBoard, FaultKind
+from agent.simulator.faults import DOWNLOADS_ALONE, OPERATIONS, Fault, FaultBoard, FaultKind
 
 StartResponse = Callable[..., Any]
 Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 # What a fault asks of the operation itself travels in the WSGI environment.
 ASKED_FAULT = "computility.simulator.fault"
+DOWNLOAD_FAULT = "computility.simulator.download_fault"
+
+# Where downloads lie on the platform's listener; a redirection to elsewhere leads below the last.
+PACKAGES_PATH = "/packages/"
+LICENCES_PATH = "/licences/"
+MOVED_PATH = "/moved"
 
 _CHUNK_BYTES = 64 * 1024
 _BLACK_HOLE_SECONDS = 300.0
@@ -85,18 +91,27 @@ class Misbehaving:
                 return _answer(start_response, f"{fault.status} Refused", "application/json", text)
             case FaultKind.ERROR:
                 text = b"the simulator fails, as it was told to\n"
-                return _answer(start_response, f"{fault.status} Failed", "text/plain", text)
+                headers = (
+                    []
+                    if fault.retry_after_seconds is None
+                    else [("Retry-After", str(fault.retry_after_seconds))]
+                )
+                status = f"{fault.status} Failed"
+                return _answer(start_response, status, "text/plain", text, headers=headers)
             case FaultKind.GARBAGE:
                 return _answer(start_response, "200 OK", "application/json", _GARBAGE)
             case FaultKind.REDIRECT:
-                location = environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"]
                 start_response(
-                    "307 Temporary Redirect", [("Location", location), ("Content-Length", "0")]
+                    "307 Temporary Redirect",
+                    [("Location", _target(fault, environ)), ("Content-Length", "0")],
                 )
                 return []
             case FaultKind.HUGE:
                 start_response("200 OK", [("Content-Type", "application/json")])
                 return _huge(fault.size_mib)
+            case kind if kind in DOWNLOADS_ALONE:
+                environ[DOWNLOAD_FAULT] = fault
+                return self._application(environ, start_response)
             case _:  # RESTART is an act of the simulator and never on the board
                 return self._application(environ, start_response)
 
@@ -106,14 +121,36 @@ class Misbehaving:
 
 def operation_of(path: str) -> str | None:
     """Return the operation that a path names, None for any other path."""
+    if path.startswith(PACKAGES_PATH):
+        return "Package"
+    if path.startswith(LICENCES_PATH):
+        return "Licence"
     head, _, last = path.rpartition("/")
     return last if head == "/ACSMP" and last in OPERATIONS else None
 
 
+def _target(fault: Fault, environ: dict[str, Any]) -> str:
+    path = str(environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"])
+    if fault.to == "elsewhere":
+        # Nothing but downloads has a second place; there no fault is met any more.
+        return MOVED_PATH + path if path.startswith((PACKAGES_PATH, LICENCES_PATH)) else path
+    if fault.to == "http":
+        return f"http://{environ.get('HTTP_HOST', '')}{path}"
+    return path
+
+
 def _answer(
-    start_response: StartResponse, status: str, content_type: str, body: bytes
+    start_response: StartResponse,
+    status: str,
+    content_type: str,
+    body: bytes,
+    *,
+    headers: Sequence[tuple[str, str]] = (),
 ) -> Iterable[bytes]:
-    start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))])
+    start_response(
+        status,
+        [("Content-Type", content_type), ("Content-Length", str(len(body))), *headers],
+    )
     return [body]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import falcon
 
+from agent.simulator.downloads import Downloads
 from agent.simulator.events import Event, EventKind, EventLog
 from agent.simulator.faults import FaultKind
 from agent.simulator.misbehaviour import ASKED_FAULT, operation_of
@@ -21,13 +22,13 @@ from agent.simulator.nodes_page import page_of
 from agent.simulator.passwords import PasswordReader
 from agent.simulator.refusal import MESSAGE_LENGTH_MAXIMUM, Refusal, ResultCode
 from agent.simulator.registry import Registration, Registry
+from agent.simulator.request_token import token_of
 from agent.simulator.tables import REQUESTS
 from agent.simulator.validation import Checked, Finding, NotJson, check, decode
 
 _logger = logging.getLogger(__name__)
 
 BODY_BYTES_MAXIMUM = 64 * 1024
-_TOKEN_HEADERS = ("Token", "X-Token", "X-Auth-Token", "X-Access-Token")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -205,9 +206,12 @@ class _Computility(_PostOperation):
         _write(response, status=status, body=body)
 
 
-def build_platform_application(service: PlatformService) -> falcon.App[Any, Any]:
+def build_platform_application(
+    service: PlatformService, *, downloads: Downloads
+) -> falcon.App[Any, Any]:
     """Return the WSGI application of the platform."""
     application = falcon.App()
+    downloads.add_routes(application)
     for operation in REQUESTS:
         kind = _Computility if operation == "Computility" else _PostOperation
         application.add_route(f"/ACSMP/{operation}", kind(service, operation=operation))
@@ -252,25 +256,9 @@ def _exchange(request: falcon.Request, *, operation: str) -> Exchange:
     return Exchange(
         operation=operation,
         peer=str(request.remote_addr),
-        token=_token(request),
+        token=token_of(request),
         fault=request.env.get(ASKED_FAULT),
     )
-
-
-def _token(request: falcon.Request) -> str | None:
-    """Return the token of a request: the standard does not say which header carries it."""
-    authorization = request.get_header("Authorization")
-    if authorization is not None:
-        scheme, _, rest = authorization.strip().partition(" ")
-        if not rest:
-            return scheme
-        if scheme.lower() in ("bearer", "token"):
-            return rest.strip()
-    for name in _TOKEN_HEADERS:
-        value = request.get_header(name)
-        if value is not None:
-            return value.strip()
-    return None
 
 
 def _read_message(request: falcon.Request) -> Any:

@@ -15,6 +15,7 @@ from agent.simulator.events import Event, EventKind, EventLog
 from agent.simulator.registry import Registry
 from agent.simulator.store import Node, ReadBack
 from agent.simulator.validation import Finding, check
+from agent.simulator.workload_watch import WorkloadWatch
 
 _logger = logging.getLogger(__name__)
 
@@ -37,7 +38,9 @@ class DeviceReader:
         period_seconds: float,
         now: Callable[[], str],
         strict_extra: bool,
+        workloads: WorkloadWatch,
     ) -> None:
+        self._workloads = workloads
         self._registry = registry
         self._events = events
         self._client = client
@@ -119,11 +122,22 @@ class DeviceReader:
     def _read_and_leave(self, node: Node) -> None:
         try:
             self.read(node)
+            self._read_workloads(node)
         except Exception:
             _logger.exception("read-back failed code=%s", node.code)
         finally:
             with self._lock:
                 self._in_flight.pop(node.code, None)
+
+    def _read_workloads(self, node: Node) -> None:
+        if self._stopping.is_set():
+            return
+        # What was kept just now; nothing of an old answer is held against new services.
+        current = next((each for each in self._registry.nodes() if each.code == node.code), None)
+        if current is None or current.read_back.failure is not None:
+            self._workloads.read(node, None)
+        else:
+            self._workloads.read(node, current.read_back.content)
 
     def _ask(self, node: Node) -> tuple[list[Any], tuple[Finding, ...]]:
         answer = self._client.computility(

@@ -177,6 +177,32 @@ class Registry:
             self._save(replace(node, token=None))
             return True
 
+    def node(self, code: str) -> Node:
+        """Return a node.
+
+        Raises:
+            Refusal: none of this code is registered.
+        """
+        with self._lock:
+            return self._known(code)
+
+    def check_any_token(self, token: str | None) -> None:
+        """Let pass who shows the token of any node, and everybody where no token is required.
+
+        Raises:
+            Refusal: a token is required and this is none.
+        """
+        if not self._require_token:
+            return
+        shown = b"" if token is None else token.encode("utf-8", "replace")
+        tokens = [node.token.encode() for node in self.nodes() if node.token is not None]
+        if not any(hmac.compare_digest(shown, each) for each in tokens):
+            raise Refusal(
+                "files are for registered nodes: send the token of the registration in the header "
+                "Authorization: Bearer, or Token",
+                code=ResultCode.TOKEN_REFUSED,
+            )
+
     def sweep(self) -> float | None:
         """Mark as lost who has been silent too long.
 

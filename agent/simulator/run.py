@@ -30,6 +30,10 @@ example:
 
   computility-agent simulate --fault refuse:Register,count=2 --fault delay:Keepalive,delay_seconds=8
   curl -X POST http://127.0.0.1:8089/_control/faults -d '{"kind": "black_hole", "seconds": 60}'
+
+  computility-agent simulate --packages algorithms --auth-listen 0.0.0.0:8808
+  curl http://127.0.0.1:8089/ACSMP/AlgoFilePackages/Devices -d '{
+    "AlgoFilePackageID": "ID of the package", "ComputilityCode": "11010800005020000001"}'
 """
 
 
@@ -109,6 +113,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="PEM; their certificates are checked with it, and not at all without",
     )
+    workloads = parser.add_argument_group("packages and services")
+    workloads.add_argument(
+        "--packages",
+        type=Path,
+        metavar="FOLDER",
+        help="each *.tar in it is a package, and imports are kept there; without it for this run",
+    )
+    workloads.add_argument(
+        "--public-url",
+        type=_base_url,
+        metavar="URL",
+        help="where devices reach the platform to fetch files (the address of --listen)",
+    )
+    workloads.add_argument(
+        "--auth-listen",
+        type=_listen,
+        metavar="ADDRESS:PORT",
+        help="an authorisation server that says yes to every service; off without",
+    )
     bad = parser.add_argument_group("misbehaviour")
     bad.add_argument(
         "--fault",
@@ -117,7 +140,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KIND[:OPERATION][,KEY=VALUE…]",
         help=f"repeatable; kinds: {', '.join(kind.value for kind in FaultKind)}; keys: count, "
-        "seconds, after_seconds, every, status, code, message, delay_seconds, size_mib",
+        "seconds, after_seconds, every, status, code, message, delay_seconds, size_mib, bytes, to, "
+        "retry_after_seconds",
     )
     bad.add_argument(
         "--control",
@@ -153,6 +177,9 @@ def _settings(arguments: argparse.Namespace) -> SimulatorSettings:
         control_listen=None if arguments.no_control else arguments.control,
         state_file=arguments.state,
         key_file=arguments.key,
+        packages_folder=arguments.packages,
+        public_url=arguments.public_url,
+        authorisation_listen=arguments.auth_listen,
         lost_after_seconds=arguments.lost_after,
         poll_seconds=arguments.poll_seconds or None,
         device_prefix="/" + arguments.device_prefix.strip("/") if arguments.device_prefix else "",
@@ -174,12 +201,15 @@ def _introduce(simulator: Simulator, *, key: Path, as_json: bool) -> None:
         "control": simulator.control_url,
         "public_key_file": str(public_path(key)),
         "fingerprint": simulator.public_key.fingerprint,
+        "authorisation": simulator.authorisation_address,
     }
     if as_json:
         _print(json.dumps({"kind": "start", **facts}))
         return
     _print(f"platform     {facts['platform']}")
     _print(f"control      {facts['control'] or 'off'}")
+    if facts["authorisation"] is not None:
+        _print(f"licences     {facts['authorisation']} says yes to every service")
     _print(f"public key   {facts['public_key_file']}, SHA-256 {facts['fingerprint']}")
     _print(simulator.public_key.to_pem().rstrip())
     _print("Ctrl-C ends it.")
@@ -230,6 +260,12 @@ def _listen(text: str) -> tuple[str, int]:
     if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not ADDRESS:PORT, such as 127.0.0.1:8088")
     return address.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - ":8088" means everywhere
+
+
+def _base_url(text: str) -> str:
+    if not text.startswith(("http://", "https://")) or len(text) < 10:
+        raise argparse.ArgumentTypeError(f"{text!r} is not http://ADDRESS:PORT")
+    return text.rstrip("/")
 
 
 def _seconds(text: str) -> float:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from agent.errors import PermanentError
 from agent.security import sm2, tls
-from agent.simulator import control_api, key_file
+from agent.simulator import authorisation, control_api, key_file
 from agent.simulator.device_client import DeviceClient, client_context
 from agent.simulator.events import Event, EventKind, EventLog
 from agent.simulator.faults import BadFault, Fault, FaultBoard
@@ -27,8 +26,13 @@ from agent.simulator.platform_api import (
 )
 from agent.simulator.read_back import DeviceReader
 from agent.simulator.registry import Clocks, Registry
+from agent.simulator.settings import SimulatorSettings
 from agent.simulator.store import Store
+from agent.simulator.workload_side import WorkloadSide
+from agent.simulator.workload_watch import seen_as_json
 from agent.transport.server import HttpServer, ServerLimits
+
+__all__ = ["Simulator", "SimulatorSettings"]
 
 _logger = logging.getLogger(__name__)
 
@@ -37,39 +41,12 @@ _HOLDERS_MAXIMUM = 12
 _CONTROL_THREADS = 8
 _WAITERS_MAXIMUM = 6
 _STOP_SECONDS = 2.0
+# Packages are large, and a device may take them slowly: what is bounded tightly are messages,
+# which each operation does itself.
+_UPLOAD_BYTES_MAXIMUM = 64 * 1024**3
+_TRANSFER_SECONDS = 86_400.0
 _SWEEP_SECONDS_MAXIMUM = 1.0
 _REBIND_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatorSettings:
-    """Says how the simulator behaves; port 0 takes any free one.
-
-    `control_listen` None leaves the control endpoint out; `state_file` None keeps everything in
-    memory; `key_file` None makes a key for this run alone; `poll_seconds` None reads no device.
-    `certificate` and `private_key` turn TLS on for the platform, `client_ca` makes it mutual.
-    """
-
-    listen: tuple[str, int] = ("127.0.0.1", 8088)
-    control_listen: tuple[str, int] | None = ("127.0.0.1", 8089)
-    state_file: Path | None = None
-    key_file: Path | None = None
-    lost_after_seconds: float = 90.0
-    poll_seconds: float | None = 5.0
-    poll_timeout_seconds: float = 5.0
-    poll_bytes_maximum: int = 1024 * 1024
-    device_prefix: str = "/ACSMP"
-    device_https: bool = False
-    device_ca_file: Path | None = None
-    require_token: bool = False
-    allow_plain_password: bool = False
-    strict_extra: bool = False
-    nodes_maximum: int = 1000
-    history_limit: int = 10_000
-    certificate: Path | None = None
-    private_key: Path | None = None
-    client_ca: Path | None = None
-    faults: tuple[Fault, ...] = ()
 
 
 class Simulator:
@@ -118,6 +95,17 @@ class Simulator:
             nodes_maximum=settings.nodes_maximum,
             require_token=settings.require_token,
         )
+        self._stopping = threading.Event()
+        self._side = WorkloadSide(
+            packages_folder=settings.packages_folder,
+            registry=self._registry,
+            events=self._events,
+            client=client,
+            clocks=clocks,
+            public_url=lambda: self.public_url,
+            strict_extra=settings.strict_extra,
+            stopping=self._stopping,
+        )
         self._reader = DeviceReader(
             registry=self._registry,
             events=self._events,
@@ -125,13 +113,14 @@ class Simulator:
             period_seconds=settings.poll_seconds or 1.0,
             now=lambda: clocks.now().isoformat(timespec="milliseconds"),
             strict_extra=settings.strict_extra,
+            workloads=self._side.watch,
         )
         self.application = self._build_application(private_key)
-        self._stopping = threading.Event()
         self._listeners = threading.Lock()
         self._is_restarting = False
         self._platform: HttpServer | None = None
         self._control: HttpServer | None = None
+        self._authorisation: HttpServer | None = None
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -144,6 +133,8 @@ class Simulator:
             self._platform = self._start_platform(self._settings.listen)
             if self._settings.control_listen is not None:
                 self._control = self._start_control(self._settings.control_listen)
+            if self._settings.authorisation_listen is not None:
+                self._authorisation = self._start_authorisation(self._settings.authorisation_listen)
             for fault in self._settings.faults:
                 self.apply(fault)
         except (PermanentError, BadFault):
@@ -160,12 +151,14 @@ class Simulator:
         self._events.close()
         self._board.clear()
         with self._listeners:
-            servers = [each for each in (self._platform, self._control) if each is not None]
+            servers = (self._platform, self._control, self._authorisation)
         for server in servers:
-            server.stop(timeout_seconds=_STOP_SECONDS)
+            if server is not None:
+                server.stop(timeout_seconds=_STOP_SECONDS)
         self._reader.stop(timeout_seconds=self._settings.poll_timeout_seconds + 1)
         for thread in self._threads:
             thread.join(_STOP_SECONDS)
+        self._side.close()
         self._store.close()
 
     def __enter__(self) -> Simulator:
@@ -186,6 +179,22 @@ class Simulator:
         """Return the base URL of the control endpoint; None where it is off."""
         listen = self._settings.control_listen
         return None if listen is None else f"http://{_place(self._control, listen)}"
+
+    @property
+    def public_url(self) -> str:
+        """Return the base URL under which devices fetch files."""
+        return (self._settings.public_url or self.url).rstrip("/")
+
+    @property
+    def authorisation_address(self) -> str | None:
+        """Return ADDRESS:PORT of the authorisation server; None where it is off."""
+        listen = self._settings.authorisation_listen
+        return None if listen is None else _place(self._authorisation, listen)
+
+    @property
+    def workloads(self) -> WorkloadSide:
+        """Return packages and services, for programs that run the simulator in themselves."""
+        return self._side
 
     @property
     def registry(self) -> Registry:
@@ -231,6 +240,51 @@ class Simulator:
             name="simulator-restart",
         )
 
+    def add_package(self, path: Path, *, package_id: str | None = None) -> str:
+        """Put a file on the platform's shelf where it lies; return its id.
+
+        This and what follows raises Refusal where the platform or the device says no.
+        """
+        return self._side.add_package(path, package_id=package_id)
+
+    def add_licence(self, content: bytes, *, provider: str = "simulator") -> str:
+        """Put a licence on the platform's shelf; return the address for `load`."""
+        return self._side.add_licence(content, provider=provider)
+
+    def push(self, device_code: str, package_id: str, *, upload: bool = False) -> None:
+        """Send a package to a device, by its address or as an upload (F.1)."""
+        self._side.push(device_code, package_id, upload=upload)
+
+    def delete(self, device_code: str, package_id: str) -> None:
+        """Remove a package from a device (F.2)."""
+        self._side.delete(device_code, package_id)
+
+    def packages(self, device_code: str) -> list[dict[str, Any]]:
+        """Return the packages of a device, each a table F.4 (F.3)."""
+        return self._side.packages(device_code)
+
+    def load(
+        self,
+        device_code: str,
+        package_id: str,
+        *,
+        env: Mapping[str, str] | None = None,
+        licence_url: str | None = None,
+        replicas: int | None = None,
+    ) -> str:
+        """Load a service on a device and return its id (F.5)."""
+        return self._side.load(
+            device_code, package_id, env=env, licence_url=licence_url, replicas=replicas
+        )
+
+    def unload(self, device_code: str, package_id: str, *, service_id: str | None = None) -> None:
+        """Unload a service of a device, or every one of the package (F.6)."""
+        self._side.unload(device_code, package_id, service_id=service_id)
+
+    def services(self, device_code: str) -> list[dict[str, Any]]:
+        """Return the services of a device, each a table F.13 (F.7)."""
+        return self._side.services(device_code)
+
     def _build_application(self, private_key: sm2.PrivateKey) -> Misbehaving:
         service = PlatformService(
             registry=self._registry,
@@ -240,7 +294,7 @@ class Simulator:
             on_registered=self._reader.poll_soon,
         )
         return Misbehaving(
-            build_platform_application(service),
+            build_platform_application(service, downloads=self._side.downloads),
             board=self._board,
             events=self._events,
             holders_maximum=_HOLDERS_MAXIMUM,
@@ -250,7 +304,11 @@ class Simulator:
         server = HttpServer(
             self.application,
             listen=listen,
-            limits=ServerLimits(max_body_bytes=BODY_BYTES_MAXIMUM, threads=_PLATFORM_THREADS),
+            limits=ServerLimits(
+                max_body_bytes=BODY_BYTES_MAXIMUM,
+                threads=_PLATFORM_THREADS,
+                answer_seconds=_TRANSFER_SECONDS,
+            ),
             ssl_context=self._ssl_context,
             name="simulator-platform",
             error_body=envelope_of_status,
@@ -266,12 +324,28 @@ class Simulator:
             apply=self.apply,
             describe=self._describe,
             waiters_maximum=_WAITERS_MAXIMUM,
+            workloads_of=lambda code: seen_as_json(self._side.watch.seen(code)),
         )
+        self._side.api.add_routes(application)
         server = HttpServer(
             application,
             listen=listen,
-            limits=ServerLimits(max_body_bytes=BODY_BYTES_MAXIMUM, threads=_CONTROL_THREADS),
+            limits=ServerLimits(
+                max_body_bytes=_UPLOAD_BYTES_MAXIMUM,
+                threads=_CONTROL_THREADS,
+                request_seconds=_TRANSFER_SECONDS,
+            ),
             name="simulator-control",
+        )
+        server.start()
+        return server
+
+    def _start_authorisation(self, listen: tuple[str, int]) -> HttpServer:
+        server = HttpServer(
+            authorisation.build_authorisation_application(self._events),
+            listen=listen,
+            limits=ServerLimits(max_body_bytes=authorisation.BODY_BYTES_MAXIMUM),
+            name="simulator-authorisation",
         )
         server.start()
         return server
@@ -330,7 +404,10 @@ class Simulator:
                 "lost_after_seconds": self._settings.lost_after_seconds,
                 "require_token": self._settings.require_token,
                 "public_key": self.public_key.to_pem(),
-            }
+                "public_url": self.public_url,
+                "authorisation": self.authorisation_address,
+            },
+            **self._side.api.describe(),
         }
 
 

@@ -29,6 +29,9 @@ class Form(str, enum.Enum):
 
     CODE = "20 digits (T/BAX 0006.1, 5.5.1)"
     IPV4 = "an IPv4 address such as 192.0.2.10"
+    DATE_TIME = "a time such as 2019-06-01 23:15:22"
+    MD5 = "an MD5 of 32 hexadecimal digits"
+    PACKAGE_ID = "1 to 40 letters, digits, '_', '.' and '-'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +40,9 @@ class Row:
 
     `length` counts characters of a string; None where the table has "-". `minimum` and `maximum`
     bound a number, both included. `values` are the listed ones; empty means any. `element` is the
-    table of an object, or of each entry of a list. `spellings` are other names under which the
-    standard prints the same field. `may_be_empty` lets a mandatory string be "". `source` names a
-    place other than the row itself.
+    table of an object, or of each entry of a list; a list without one holds strings. `spellings`
+    are other names under which the standard prints the same field. `may_be_empty` lets a mandatory
+    string be "". `source` names a place other than the row itself.
     """
 
     number: int

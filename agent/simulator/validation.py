@@ -5,15 +5,19 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from agent.simulator.tables import Form, Kind, Row, Table
 
 FINDINGS_MAXIMUM = 40
 _SHOWN_LENGTH = 60
+_MD5 = re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
+_PACKAGE_ID = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]{0,39}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +141,10 @@ class _Checker:
                     return self.object(value, row.element, path=path)
                 self._type(value, table, row, path=path)
             case Kind.LIST:
+                if row.element is None and isinstance(value, list):
+                    if not all(isinstance(each, str) for each in value):
+                        self._report(table, row, path, "must be a list of strings")
+                    return value
                 if row.element is not None and isinstance(value, list):
                     return [
                         self.object(each, row.element, path=f"{path}[{index}]")
@@ -160,7 +168,7 @@ class _Checker:
             self._report(
                 table, row, path, f"must be one of {', '.join(row.values)}; got {_shown(value)}"
             )
-        elif row.form is not None and not _has_form(value, row.form):
+        elif row.form is not None and not has_form(value, row.form):
             self._report(table, row, path, f"must be {row.form.value}; got {_shown(value)}")
 
     def _number(self, value: Any, table: Table, row: Row, *, path: str) -> Any:
@@ -215,11 +223,32 @@ class _Checker:
             )
 
 
-def _has_form(value: str, form: Form) -> bool:
+def has_form(value: str, form: Form) -> bool:
+    """Tell whether a text keeps to a rule."""
     if form is Form.CODE:
         return len(value) == 20 and value.isascii() and value.isdigit()
+    if form is Form.DATE_TIME:
+        return _is_date_time(value)
+    if form is Form.MD5:
+        return _MD5.fullmatch(value) is not None
+    if form is Form.PACKAGE_ID:
+        return _PACKAGE_ID.fullmatch(value) is not None
     try:
         ipaddress.IPv4Address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_date_time(value: str) -> bool:
+    # The length is the table's; a fraction of a second stands in table F.13 alone.
+    whole, dot, fraction = value.partition(".")
+    if dot and not (fraction.isascii() and fraction.isdigit() and len(fraction) <= 6):
+        return False
+    if len(whole) != 19 or not whole.isascii():
+        return False
+    try:
+        datetime.strptime(whole, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - the standard has no zone
     except ValueError:
         return False
     return True
