@@ -1,10 +1,9 @@
 """Compares what should run with what the runtime has; pure.
 
 What runs stays. A container is of ours only where its label names this agent; of these, one is
-taken away only where its service is known to be unloaded, where its service has no such replica,
-where another container is the same replica already, or where it cannot be started again. One of
-ours whose service is neither wanted nor known as unloaded stays, too: the database may be an older
-one that was put back, and to stop an algorithm cannot be undone. It is reported as an orphan.
+taken away only where its service is not desired, where its service has no such replica, where
+another container is the same replica already, or where it cannot be started again. What another
+agent made, or this one before its database was lost, is an orphan and is left alone.
 """
 
 from __future__ import annotations
@@ -70,15 +69,13 @@ class Comparison:
 def compare(
     *,
     desired: Sequence[DesiredService],
-    retired: Collection[str],
     containers: Sequence[Container],
     agent: str,
     beyond_repair: Collection[str] = (),
 ) -> Comparison:
     """Return what has to be done to get from the containers to the desired services.
 
-    `retired` are the ids of services that were unloaded, `beyond_repair` those of containers that
-    the runtime says it cannot start again.
+    `beyond_repair` are the ids of containers that the runtime says it cannot start again.
     """
     services = {service.service_id: service for service in desired}
     removals: list[Remove] = []
@@ -96,10 +93,8 @@ def compare(
                 removals.append(Remove(container=container, reason="there is no such replica"))
             else:
                 candidates.setdefault((service_id, index), []).append(container)
-        elif service_id in retired:
-            removals.append(Remove(container=container, reason="its service was unloaded"))
         else:
-            orphans.append(container)
+            removals.append(Remove(container=container, reason="its service is not desired"))
 
     kept: dict[ReplicaKey, Container] = {}
     for key, same in candidates.items():

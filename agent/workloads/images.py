@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from agent.contracts import Runtime
@@ -78,10 +78,10 @@ class ImageLoader:
         self._loaded.discard(reference)
         logger.info("image_removed image=%s", reference)
 
-    def unneeded(self, generations: Collection[str]) -> frozenset[str]:
-        """Return the images that belong to none of these generations of packages."""
-        return frozenset(
-            reference
-            for reference in self._loaded.all()
-            if reference.rpartition(":")[2] not in generations
-        )
+    def loaded(self) -> frozenset[str]:
+        """Return the references of images that the runtime may have from us.
+
+        Raises:
+            TransientError: the disk does not work now.
+        """
+        return self._loaded.all()

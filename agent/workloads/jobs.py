@@ -46,7 +46,7 @@ class _Queue:
 class Jobs:
     """Runs at most one job for each key, a few in each lane; its threads end when they are idle.
 
-    `submit`, `keys` and `collect` belong to the thread that decides, so what a job's `then` touches
+    `submit`, `has` and `collect` belong to the thread that decides, so what a job's `then` touches
     needs no lock. `on_done` is called in the job's thread.
     """
 
@@ -81,10 +81,16 @@ class Jobs:
                 self._done.append((key, then, TransientError(str(error))))
             self._on_done()
 
-    def keys(self) -> frozenset[str]:
-        """Return the keys of jobs that wait, run, or were not collected yet."""
+    def has(self, key: str) -> bool:
+        """Tell whether the job of this key waits, runs, or was not collected yet."""
         with self._changed:
-            return frozenset(self._keys)
+            return key in self._keys
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether there is no job that waits, runs, or was not collected yet."""
+        with self._changed:
+            return not self._keys
 
     def collect(self) -> None:
         """Call `then` of every job that is over."""

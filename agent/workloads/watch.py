@@ -37,15 +37,15 @@ class ChangeWatch:
         self._on_change = on_change
         self._spawn = spawn
         self._attempts = Attempts(clock=clock, most_seconds=15.0)
-        self._is_started = False
+        self.is_started = False
         self._stopping = threading.Event()
         self._now = threading.Event()
 
     def listen(self) -> None:
         """Listen from now on; where a stream has ended, open the next one without waiting."""
         self._now.set()
-        if not self._is_started:
-            self._is_started = True
+        if not self.is_started:
+            self.is_started = True
             self._spawn("workloads-changes", self._run)
 
     def stop(self) -> None:
