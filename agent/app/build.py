@@ -15,7 +15,7 @@ from agent.app import metrics, platforms
 from agent.app.local_socket import SOCKET_NAME, STATUS, LocalSocketServer
 from agent.app.parts import PartPlan, Service
 from agent.app.wiring import Wiring
-from agent.config.kinds import split_listen
+from agent.config.kinds import split_listen, time_zone
 from agent.config.settings import (
     AcsmpSettings,
     DeviceApiSettings,
@@ -24,6 +24,7 @@ from agent.config.settings import (
     Settings,
 )
 from agent.protocols.acsmp.device_api import create_application, waitress_error_body
+from agent.protocols.acsmp.gate import Gate
 from agent.protocols.acsmp.identity import DeviceIdentity
 from agent.protocols.acsmp.session import PlatformSession
 from agent.sampling.sampler import Sampler
@@ -120,12 +121,11 @@ def _device_api(
     def application() -> WsgiApplication:
         return create_application(
             view=wiring.view,
-            identities=identities,
-            tokens=wiring.tokens,
+            gate=Gate(identities, tokens=wiring.tokens, clock=wiring.clock),
             address=wiring.address,
             identify=wiring.identify,
-            clock=wiring.clock,
             prefix=settings.prefix,
+            zone=time_zone(settings.time_zone),
         )
 
     socket_key = (settings.listen, settings.tls)

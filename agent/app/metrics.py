@@ -20,8 +20,8 @@ from prometheus_client.metrics_core import (
 
 import agent
 from agent.model.view import AcceleratorView, AgentView
-from agent.protocols.acsmp.device_info import IdentifyAccelerator
 from agent.protocols.acsmp.status import SessionStatus
+from agent.protocols.acsmp.xpu_types import IdentifyAccelerator
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

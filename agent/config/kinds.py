@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
 
 RawValue: TypeAlias = "str | list[RawValue] | dict[str, RawValue] | None"
 
@@ -35,6 +38,7 @@ _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
 _HOST_LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _HOST_NAME = re.compile(rf"{_HOST_LABEL}(?:\.{_HOST_LABEL})*\.?")
 _MAXIMUM_PORT = 65535
+_SHANGHAI = "Asia/Shanghai"
 
 
 def _accept_computility_code(text: str) -> str:
@@ -120,6 +124,34 @@ def _accept_listen(text: str) -> str:
     return text
 
 
+def time_zone(text: str) -> tzinfo:
+    """Return the zone of a name such as Asia/Shanghai, or of an offset such as +08:00.
+
+    Raises:
+        ValueError: it is neither, or this machine knows no zone of that name.
+    """
+    from datetime import timedelta, timezone
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    offset = re.fullmatch(r"([+-])([01][0-9]):([0-5][0-9])", text)
+    if offset is not None:
+        sign, hours, minutes = offset.groups()
+        delta = timedelta(hours=int(hours), minutes=int(minutes))
+        return timezone(-delta if sign == "-" else delta)
+    if text == _SHANGHAI:
+        # Without daylight saving since 1991; so the default needs no database of zones.
+        return timezone(timedelta(hours=8), text)
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("this machine knows no such zone") from error
+
+
+def _accept_time_zone(text: str) -> str:
+    time_zone(text)
+    return text
+
+
 def _accept_url(text: str) -> str:
     found = re.fullmatch(r"(?i:(https?))://([^/?#]*)([^?#]*)(.*)", text)
     if found is None:
@@ -186,6 +218,14 @@ FolderPath = Annotated[
         example="/var/lib/computility-agent",
         accept=_accept_path,
         purpose="folder",
+    ),
+]
+TimeZone = Annotated[
+    str,
+    TextKind(
+        words="a time zone such as Asia/Shanghai or +08:00",
+        example="+08:00",
+        accept=_accept_time_zone,
     ),
 ]
 MountPath = Annotated[

@@ -23,6 +23,7 @@ from agent.config.kinds import (
     MountPath,
     PrivateFilePath,
     RawSection,
+    TimeZone,
     Url,
 )
 from agent.model.secret import Secret
@@ -114,6 +115,10 @@ class DeviceApiSettings:
             extra={"words": "a path such as /ACSMP, without a slash at its end"},
         ),
     ] = "/ACSMP"
+    time_zone: Annotated[
+        TimeZone,
+        Meta(description="Zone of the times that are told, which the standard leaves open."),
+    ] = "Asia/Shanghai"
     tls: Annotated[ServerTlsSettings | None, Meta(description="TLS; absent means plain HTTP.")] = (
         None
     )

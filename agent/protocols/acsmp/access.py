@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-import falcon
-
 from agent.model.secret import Secret
 from agent.protocols.acsmp.identity import DeviceIdentity, PlatformToken
 from agent.security import credentials
 from agent.security.credentials import BasicCredentials
+
+# A header's value by its name in any case, None where it was not sent.
+HeaderLookup = Callable[[str], "str | None"]
 
 CHALLENGES = ('Basic realm="computility-agent", charset="UTF-8"', "Bearer")
 # `Authorization: Bearer` is always accepted, in any case of its scheme (RFC 9110, 11.1).
@@ -53,13 +54,13 @@ class Access:
             )
         )
 
-    def has_credentials(self, request: falcon.Request) -> bool:
+    def has_credentials(self, header: HeaderLookup) -> bool:
         """Tell whether a request carries anything to be checked."""
-        return any(request.get_header(name) is not None for name in self._headers)
+        return any(header(name) is not None for name in self._headers)
 
-    def identities_of(self, request: falcon.Request) -> tuple[DeviceIdentity, ...]:
-        """Return the identities that this request may see; none for wrong credentials."""
-        authorization = request.get_header("Authorization")
+    def identities_of(self, header: HeaderLookup) -> tuple[DeviceIdentity, ...]:
+        """Return the identities that a request may see; none for wrong credentials."""
+        authorization = header("Authorization")
         allowed: tuple[DeviceIdentity, ...] = ()
         # Every pair and every token is looked at: stopping early would tell which one it was.
         for pair, identities in self._by_credentials:
@@ -70,17 +71,17 @@ class Access:
             by_platform.setdefault(held.platform, []).append(held.token)
         for identity in self._identities:
             tokens = by_platform.get(identity.platform, ())
-            if tokens and self._carries_token(request, identity, tokens=tokens):
+            if tokens and self._carries_token(header, identity, tokens=tokens):
                 allowed += (identity,)
         return tuple(dict.fromkeys(allowed))
 
     def _carries_token(
-        self, request: falcon.Request, identity: DeviceIdentity, *, tokens: Sequence[Secret]
+        self, header: HeaderLookup, identity: DeviceIdentity, *, tokens: Sequence[Secret]
     ) -> bool:
-        authorization = request.get_header("Authorization")
+        authorization = header("Authorization")
         is_allowed = credentials.is_bearer_allowed(authorization, tokens=tokens)
         for name, before, after in self._templates[identity.platform]:
-            value = request.get_header(name)
+            value = header(name)
             if value is not None and value.startswith(before) and value.endswith(after):
                 given = value[len(before) : len(value) - len(after)]
                 is_allowed |= credentials.is_bearer_allowed(f"Bearer {given}", tokens=tokens)

@@ -1,7 +1,7 @@
-"""The device API: what a platform may ask this node (T/BAX 0006.5 annex G, seen from the device).
+"""The device API: what a platform may ask this node (T/BAX 0006.5, annexes F and G).
 
 The parts of the standard that define the device's own interfaces are not public; this API mirrors
-annex G. What it answers, and where, stands in `ROUTES`.
+annexes F and G. What it answers, and where, stands in `ROUTES`.
 """
 
 from __future__ import annotations
@@ -9,38 +9,57 @@ from __future__ import annotations
 import http
 import logging
 import math
-import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta, timezone, tzinfo
+from typing import Any, Literal
 
 import falcon
 
-from agent.model.clock import Clock
+from agent.errors import (
+    AgentError,
+    ConflictError,
+    NoRoomError,
+    NotFoundError,
+    PermanentError,
+    RequestError,
+    TransientError,
+)
 from agent.model.view import AgentView
-from agent.protocols.acsmp import tolerant, wire, wire_monitoring
-from agent.protocols.acsmp.access import CHALLENGES, Access
-from agent.protocols.acsmp.device_info import IdentifyAccelerator, device_info
-from agent.protocols.acsmp.identity import DeviceIdentity, PlatformToken
-from agent.protocols.acsmp.login_guard import LoginGuard
+from agent.model.workloads import Service
+from agent.protocols.acsmp import (
+    requests,
+    wire,
+    wire_monitoring,
+    wire_packages,
+    wire_services,
+)
+from agent.protocols.acsmp.device_info import device_info
+from agent.protocols.acsmp.gate import HEALTH_PATH, Gate
+from agent.protocols.acsmp.identity import DeviceIdentity
+from agent.protocols.acsmp.package_api import PackageApi, Packages
+from agent.protocols.acsmp.service_api import ServiceApi, Services
+from agent.protocols.acsmp.tolerant import WireError
 from agent.protocols.acsmp.wire_monitoring import ComputilityInfo
+from agent.protocols.acsmp.xpu_types import IdentifyAccelerator
 
 logger = logging.getLogger(__name__)
 
-HEALTH_PATH = "/healthz"
 _ALIVE = b"alive\n"
-_REQUEST_ID_BYTES = 16
+# The standard says no zone; its platforms stand in one.
+DEFAULT_ZONE = timezone(timedelta(hours=8), "Asia/Shanghai")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """Is one resource: its path below the prefix, its methods, the handler, and where it is from.
 
-    `handler` names a method of `DeviceApi`.
+    `handler` names a method of the object that answers for `part`.
     """
 
     path: str
     methods: tuple[str, ...]
+    part: Literal["node", "packages", "services"]
     handler: str
     source: str
 
@@ -50,14 +69,97 @@ ROUTES = (
         path=wire_monitoring.COMPUTILITY_PATH,
         # Table 43 has GET, table 44 POST with a body; annex G names no method.
         methods=("GET", "HEAD", "POST"),
+        part="node",
         handler="list_computility",
         source="T/BAX 0006.5 tables 43 and 44, annex G",
     ),
+    Route(
+        path=wire_packages.PUSH_PATH,
+        methods=("POST",),
+        part="packages",
+        handler="push",
+        source="T/BAX 0006.5 table 7, F.1, table A.1",
+    ),
+    Route(
+        path=wire_packages.PUSH_PATH_OF_THE_PLATFORM,
+        methods=("POST",),
+        part="packages",
+        handler="push",
+        source="T/BAX 0006.5 table 1, A.1",
+    ),
+    Route(
+        path=wire_packages.SEARCH_PATH,
+        methods=("POST",),
+        part="packages",
+        handler="search",
+        source="T/BAX 0006.5 table 9, F.3",
+    ),
+    Route(
+        path=wire_packages.PACKAGE_PATH,
+        # Table 10 has POST, on the path that table 8 deletes; a query by GET is what others expect.
+        methods=("GET", "HEAD", "POST"),
+        part="packages",
+        handler="show",
+        source="T/BAX 0006.5 table 10, F.4",
+    ),
+    Route(
+        path=wire_packages.PACKAGE_PATH,
+        methods=("DELETE",),
+        part="packages",
+        handler="delete",
+        source="T/BAX 0006.5 table 8, F.2",
+    ),
+    Route(
+        path=wire_services.LOAD_PATH,
+        methods=("POST",),
+        part="services",
+        handler="load",
+        source="T/BAX 0006.5 table 11, F.5",
+    ),
+    Route(
+        path=wire_services.UNLOAD_PATH,
+        methods=("POST",),
+        part="services",
+        handler="unload",
+        source="T/BAX 0006.5 table 12, F.6",
+    ),
+    Route(
+        path=wire_services.SEARCH_PATH,
+        methods=("POST",),
+        part="services",
+        handler="search",
+        source="T/BAX 0006.5 table 13, F.7",
+    ),
+    Route(
+        path=wire_services.SERVICE_PATH,
+        # Table 14 has GET, where table 10 has POST for its like.
+        methods=("GET", "HEAD", "POST"),
+        part="services",
+        handler="show",
+        source="T/BAX 0006.5 table 14, F.8",
+    ),
+    Route(
+        path=wire_services.LOGS_PATH,
+        methods=("GET", "HEAD"),
+        part="services",
+        handler="logs",
+        source="not in the standard: an addition of this program",
+    ),
 )
+_STATUSES: Mapping[type[AgentError], int] = {
+    WireError: 400,
+    RequestError: 400,
+    NotFoundError: 404,
+    ConflictError: 409,
+    PermanentError: 422,
+    TransientError: 503,
+    NoRoomError: 507,
+}
+_RETRY_SECONDS = 30
 
 
 class DeviceApi:
-    """Holds the handlers of `ROUTES`; safe in every thread."""
+    """Holds the handlers of the routes about this node itself; safe in every thread."""
 
     def __init__(
         self,
@@ -65,10 +167,12 @@ class DeviceApi:
         view: Callable[[], AgentView],
         address: Callable[[DeviceIdentity], str | None],
         identify: IdentifyAccelerator,
+        services: Callable[[], Sequence[Service]],
     ) -> None:
         self._view = view
         self._address = address
         self._identify = identify
+        self._services = services
 
     def list_computility(self, request: falcon.Request, response: falcon.Response) -> None:
         """Answer ComputilityListRequest (annex G) with what the caller may see of this node.
@@ -77,20 +181,14 @@ class DeviceApi:
         platforms share user and password. `OrderList` is sent back; with one node there is nothing
         to order.
         """
-        try:
-            query = wire_monitoring.decode_computility_query(_fields(request))
-        except tolerant.WireError as error:
-            raise falcon.HTTPBadRequest(description=error.reason) from error
+        query = wire_monitoring.decode_computility_query(requests.fields(request))
+        requests.check_code(request, query.computility_code)
         by_code: dict[str, DeviceIdentity] = {}
-        for identity in _caller(request):
+        for identity in requests.caller(request):
             by_code.setdefault(identity.computility_code, identity)
         if query.computility_code is not None:
-            if query.computility_code not in by_code:
-                raise falcon.HTTPNotFound(
-                    description=f"ComputilityCode {query.computility_code} is not this node"
-                )
             by_code = {query.computility_code: by_code[query.computility_code]}
-        view = self._view()
+        view, services = self._view(), self._services()
         matching = [
             ComputilityInfo(
                 computility_code=code,
@@ -100,6 +198,7 @@ class DeviceApi:
                         computility_code=code,
                         address=self._address(identity),
                         identify=self._identify,
+                        services=services,
                     )
                 ],
             )
@@ -107,52 +206,19 @@ class DeviceApi:
             if query.node_type in (None, identity.node_type)
         ]
         response.data = wire_monitoring.encode_computility_list(
-            matching, query=query, request_id=_request_id()
+            matching, query=query, request_id=requests.request_id()
         )
 
 
-class _Gate:
-    """Is the middleware that lets nobody further without credentials.
-
-    It runs before routing: who may not enter does not learn which paths exist.
-    """
-
-    def __init__(self, *, access: Access, guard: LoginGuard) -> None:
-        self._access = access
-        self._guard = guard
-
-    def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Find out who calls, or refuse."""
-        # What a node has changes all the time; no proxy on the way may keep an answer.
-        response.set_header("Cache-Control", "no-store")
-        if request.path == HEALTH_PATH:
-            return
-        if not self._access.has_credentials(request):
-            raise _unauthorized("this needs the registered user and password, or the token")
-        address = request.remote_addr
-        wait_seconds = self._guard.wait_seconds(address)
-        if wait_seconds > 0:
-            raise falcon.HTTPTooManyRequests(
-                description="too many failed logins from this address; wait, then try again",
-                retry_after=math.ceil(wait_seconds),
-            )
-        identities = self._access.identities_of(request)
-        if not identities:
-            if self._guard.failed(address):
-                logger.warning("login to the device API failed address=%s", address)
-            elif self._guard.wait_seconds(address) > 0:
-                logger.warning("logins to the device API are slowed down address=%s", address)
-            raise _unauthorized("wrong user, password or token")
-        request.context.identities = identities
-
-
 class _Resource:
-    """Gives falcon the responders of one route; a resource has no other methods."""
+    """Gives falcon the responders of one path; a resource has no other methods."""
 
-    def __init__(self, route: Route, *, api: DeviceApi) -> None:
-        handler = getattr(api, route.handler)
-        for method in route.methods:
-            setattr(self, f"on_{method.lower()}", handler)
+    def __init__(self, routes: Sequence[Route], *, parts: Mapping[str, object | None]) -> None:
+        for route in routes:
+            part = parts[route.part]
+            handler = _answer_not_offered if part is None else getattr(part, route.handler)
+            for method in route.methods:
+                setattr(self, f"on_{method.lower()}", handler)
 
 
 class _Health:
@@ -169,60 +235,75 @@ class _Health:
 def create_application(
     *,
     view: Callable[[], AgentView],
-    identities: Sequence[DeviceIdentity],
-    tokens: Callable[[], Iterable[PlatformToken]],
+    gate: Gate,
     address: Callable[[DeviceIdentity], str | None],
     identify: IdentifyAccelerator,
-    clock: Clock,
     prefix: str,
+    zone: tzinfo = DEFAULT_ZONE,
+    packages: Packages | None = None,
+    services: Services | None = None,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Return the device API as a WSGI application.
 
-    `view` returns the latest view as it may be shown now; `tokens` the platforms' tokens that are
-    good now; `address` the IPv4 address that a platform was told, None while there is none. All of
-    them are called for each request, in the server's threads.
+    `view` returns the latest view as it may be shown now; `address` the IPv4 address that a
+    platform was told, None while there is none. Both are called for each request, in the server's
+    threads. `zone` is that of the times in answers. Without `packages` or `services` their paths
+    answer 501.
     """
-    api = DeviceApi(view=view, address=address, identify=identify)
-    gate = _Gate(access=Access(identities, tokens=tokens), guard=LoginGuard(clock=clock))
+    parts: dict[str, object | None] = {
+        "node": DeviceApi(
+            view=view,
+            address=address,
+            identify=identify,
+            services=tuple if services is None else services.services,
+        ),
+        "packages": None if packages is None else PackageApi(packages, zone=zone),
+        "services": None
+        if services is None
+        else ServiceApi(services, view=view, identify=identify, zone=zone),
+    }
     application = falcon.App(middleware=[gate], media_type=falcon.MEDIA_JSON)
     application.req_options.strip_url_path_trailing_slash = True
     application.set_error_serializer(_write_error)
     application.add_error_handler(Exception, _answer_fault)
+    for kind in _STATUSES:
+        application.add_error_handler(kind, _answer_refusal)
     application.add_route(HEALTH_PATH, _Health())
-    for route in ROUTES:
-        application.add_route(prefix + route.path, _Resource(route, api=api))
+    for path in dict.fromkeys(route.path for route in ROUTES):
+        routes = [route for route in ROUTES if route.path == path]
+        application.add_route(prefix + path, _Resource(routes, parts=parts))
     return application
+
+
+def upload_paths(prefix: str) -> tuple[str, ...]:
+    """Return the paths to which a package may be sent as a large form."""
+    return prefix + wire_packages.PUSH_PATH, prefix + wire_packages.PUSH_PATH_OF_THE_PLATFORM
 
 
 def waitress_error_body(status: int, message: str) -> tuple[str, bytes]:
     """Return content type and body of a refusal by the HTTP server, in the envelope (A.2)."""
     return falcon.MEDIA_JSON, wire.encode_failure(
-        code=status, message=message, request_id=_request_id()
+        code=status, message=message, request_id=requests.request_id()
     )
 
 
-def _fields(request: falcon.Request) -> Any:
-    """Return the fields of a query: those of the body, or of the query string where it has any.
-
-    No body at all asks for everything, as {} does.
-    """
-    if request.method != "POST" and request.params:
-        return request.params
-    body = request.bounded_stream.read()
-    return tolerant.decode_object(body) if body.strip() else {}
+def _answer_not_offered(_request: falcon.Request, _response: falcon.Response, **_: str) -> None:
+    raise falcon.HTTPNotImplemented(
+        description="this node runs no algorithm services (runtime.kind is none)"
+    )
 
 
-def _caller(request: falcon.Request) -> tuple[DeviceIdentity, ...]:
-    identities: tuple[DeviceIdentity, ...] = request.context.identities
-    return identities
-
-
-def _request_id() -> str:
-    return secrets.token_hex(_REQUEST_ID_BYTES)
-
-
-def _unauthorized(message: str) -> falcon.HTTPUnauthorized:
-    return falcon.HTTPUnauthorized(description=message, challenges=CHALLENGES)
+def _answer_refusal(
+    _request: falcon.Request, _response: falcon.Response, error: Exception, _params: dict[str, Any]
+) -> None:
+    """Answer an error of ours by what the caller does next."""
+    status = next(code for kind, code in _STATUSES.items() if isinstance(error, kind))
+    headers = {}
+    if isinstance(error, TransientError):
+        seconds = error.retry_after_seconds
+        headers["Retry-After"] = str(_RETRY_SECONDS if seconds is None else math.ceil(seconds))
+    reason = getattr(error, "reason", "")
+    raise falcon.HTTPError(status, description=reason, headers=headers) from error
 
 
 def _write_error(
@@ -240,7 +321,7 @@ def _write_error(
     response.data = wire.encode_failure(
         code=status,
         message=message or http.HTTPStatus(status).phrase,
-        request_id=_request_id(),
+        request_id=requests.request_id(),
     )
 
 
@@ -248,7 +329,7 @@ def _answer_fault(
     request: falcon.Request, response: falcon.Response, error: Exception, _params: dict[str, Any]
 ) -> None:
     """Answer a fault of ours: the trace goes to the log, a number to find it to the client."""
-    request_id = _request_id()
+    request_id = requests.request_id()
     logger.error(
         "device API failed method=%s path=%s request_id=%s",
         request.method,

@@ -5,26 +5,31 @@ Conversion to the standard's units happens here and nowhere else: bytes to GiB, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from msgspec import UNSET, UnsetType
 
-from agent.model.accelerator import Accelerator
 from agent.model.readings import DiskReading
 from agent.model.view import AcceleratorView, AgentView, PluginState
-from agent.protocols.acsmp.wire_monitoring import DeviceInfo, DiskDetail, XpuMonitor
-
-IdentifyAccelerator = Callable[[Accelerator], str | None]
+from agent.model.workloads import Service
+from agent.protocols.acsmp import xpu_types
+from agent.protocols.acsmp.wire_monitoring import (
+    AlgoServiceMonitor,
+    DeviceInfo,
+    DiskDetail,
+    XpuMonitor,
+)
+from agent.protocols.acsmp.xpu_types import IdentifyAccelerator
 
 _GIB_BYTES = 2**30
 # 1 MiB in GiB is 0.000977: finer than that nobody plans with.
 _GIB_DECIMALS = 3
 _RATIO_DECIMALS = 6
-# The example says x86 for what the kernel calls x86_64. Other families have no example and keep
-# the kernel's name.
 _MAY_HIDE_CARDS = frozenset(
     {PluginState.STARTING, PluginState.FAILING, PluginState.STALLED, PluginState.BROKEN}
 )
+# The example says x86 for what the kernel calls x86_64. Other families have no example and keep
+# the kernel's name.
 _CPU_TYPES = {"x86_64": "x86", "i686": "x86", "i586": "x86", "i386": "x86"}
 
 
@@ -34,6 +39,7 @@ def device_info(
     computility_code: str,
     address: str | None,
     identify: IdentifyAccelerator,
+    services: Sequence[Service] = (),
 ) -> DeviceInfo:
     """Return what is known of this node; what is not known has no key.
 
@@ -55,6 +61,7 @@ def device_info(
         disk_used=UNSET if disks is None else _sum_gib([disk.used_bytes for disk in disks]),
         disk_details=UNSET if disks is None else [_disk(disk) for disk in disks],
         xpu_monitors=_accelerators(view, identify=identify),
+        algo_service_monitors=[_service(each, view=view, identify=identify) for each in services],
     )
 
 
@@ -87,6 +94,21 @@ def _accelerator(each: AcceleratorView, *, identify: IdentifyAccelerator) -> Xpu
         memory=_gib(card.memory_total_bytes),
         memory_used=_gib(reading.memory_used_bytes),
         utilization=_ratio(reading.utilization_ratio),
+        type=UNSET if identifier is None else identifier,
+    )
+
+
+def _service(
+    service: Service, *, view: AgentView, identify: IdentifyAccelerator
+) -> AlgoServiceMonitor:
+    usage = service.usage
+    identifier = xpu_types.of_chips(usage.accelerators, view=view, identify=identify)
+    return AlgoServiceMonitor(
+        service_id=service.desired.service_id,
+        package_id=service.desired.package_id,
+        memory=_gib(usage.accelerator_memory_total_bytes),
+        memory_used=_gib(usage.accelerator_memory_used_bytes),
+        utilization=_ratio(usage.accelerator_utilization_ratio),
         type=UNSET if identifier is None else identifier,
     )
 

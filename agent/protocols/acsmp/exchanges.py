@@ -104,6 +104,7 @@ class Exchanges:
             port=identity.port,
             username=identity.username,
             password_text=self._seal_password(identity.password),
+            supports_algorithm_services=identity.supports_algorithm_services,
         )
         # What the address and the encryption took is part of the same deadline.
         left_seconds = max(end_seconds - self._clock.monotonic(), _LEAST_DEADLINE_SECONDS)

@@ -16,7 +16,8 @@ class DeviceIdentity:
     """Is this node as one platform knows it, and what opens the device API to that platform.
 
     `address` is an IPv4 address, or "auto" for the one that routes to the platform; `port` is what
-    the platform is told. `token_header` is a template with `{token}` in it. `platform` is "" for
+    the platform is told. `supports_algorithm_services` is whether services can be loaded here
+    (`SupportAlgoService`). `token_header` is a template with `{token}` in it. `platform` is "" for
     a device API without platforms.
     """
 
@@ -28,6 +29,7 @@ class DeviceIdentity:
     username: str
     password: Secret
     token_header: str = DEFAULT_TOKEN_HEADER
+    supports_algorithm_services: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,7 @@ def device_identity(
     device_api: DeviceApiSettings,
     platform: AcsmpSettings | None,
     listen_port: int,
+    supports_algorithm_services: bool = False,
 ) -> DeviceIdentity:
     """Return the identity for a platform: its own settings where it has some, else the node's.
 
@@ -60,6 +63,7 @@ def device_identity(
             port=port,
             username=device_api.username,
             password=device_api.password,
+            supports_algorithm_services=supports_algorithm_services,
         )
     return DeviceIdentity(
         platform=platform.name,
@@ -70,4 +74,5 @@ def device_identity(
         username=platform.username or device_api.username,
         password=platform.password or device_api.password,
         token_header=platform.token_header,
+        supports_algorithm_services=supports_algorithm_services,
     )

@@ -69,11 +69,11 @@ def encode_register_request(
     port: int,
     username: str,
     password_text: str,
+    supports_algorithm_services: bool,
 ) -> bytes:
     """Return RegisterRequest (table B.1); `password_text` is the password as it travels.
 
-    `SupportAlgoService` is false: this build cannot load algorithm services, and a missing key
-    would mean true.
+    `SupportAlgoService` is always there: a missing key would mean true.
     """
     return msgspec.json.encode(
         _RegisterRequest(
@@ -83,7 +83,7 @@ def encode_register_request(
             port=port,
             username=username,
             password=password_text,
-            support_algo_service=False,
+            support_algo_service=supports_algorithm_services,
         )
     )
 
@@ -219,7 +219,7 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in cut).strip()
 
 
-# What we answer when we refuse: table A.2.
+# What we answer: table A.2, and A.2 with Data.
 
 
 class _EmptyResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -234,4 +234,27 @@ def encode_failure(*, code: int, message: str, request_id: str) -> bytes:
     """Return EmptyResponse (table A.2) for a failure; `code` is not 0."""
     return msgspec.json.encode(
         _EmptyResponse(code=code, message=message[:MESSAGE_MAXIMUM], request_id=request_id)
+    )
+
+
+def encode_success(*, request_id: str) -> bytes:
+    """Return EmptyResponse (table A.2) for a success."""
+    return msgspec.json.encode(
+        _EmptyResponse(code=SUCCESS, message="success", request_id=request_id)
+    )
+
+
+class _DataResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """Is table A.2 with `Data`, the shape of tables F.3, F.5, F.8, F.11 and F.14."""
+
+    code: int = field(name="Code")
+    message: str = field(name="Message")
+    data: Any = field(name="Data")
+    request_id: str = field(name="RequestID")
+
+
+def encode_data(data: Any, *, request_id: str) -> bytes:
+    """Return a success with `Data`: a text, a message structure, or a list of them."""
+    return msgspec.json.encode(
+        _DataResponse(code=SUCCESS, message="success", data=data, request_id=request_id)
     )

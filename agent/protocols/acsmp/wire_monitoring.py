@@ -146,6 +146,17 @@ class XpuMonitor(msgspec.Struct, frozen=True, kw_only=True):
     type: str | UnsetType = field(name="XpuType", default=UNSET)
 
 
+class AlgoServiceMonitor(msgspec.Struct, frozen=True, kw_only=True):
+    """Is an entry of AlgoServiceMonitors in the example of annex G; GiB and fractions."""
+
+    service_id: str = field(name="AlgoServiceID")
+    package_id: str = field(name="AlgoFilePackageID")
+    memory: float | UnsetType = field(name="XpuMemory", default=UNSET)
+    memory_used: float | UnsetType = field(name="XpuMemoryUsed", default=UNSET)
+    utilization: float | UnsetType = field(name="XpuUtilization", default=UNSET)
+    type: str | UnsetType = field(name="XpuType", default=UNSET)
+
+
 class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Is DeviceInfo of the example of annex G; its table A.2 of T/BAX 0006.4 is not public."""
 
@@ -163,8 +174,9 @@ class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True):
     disk_used: float | UnsetType = field(name="DiskUsed", default=UNSET)
     disk_details: Sequence[DiskDetail] | UnsetType = field(name="DiskDetails", default=UNSET)
     xpu_monitors: Sequence[XpuMonitor] | UnsetType = field(name="XpuMonitors", default=UNSET)
-    # Empty is the truth, not a gap: this build runs no algorithm services.
-    algo_service_monitors: tuple[()] = field(name="AlgoServiceMonitors", default=())
+    algo_service_monitors: Sequence[AlgoServiceMonitor] = field(
+        name="AlgoServiceMonitors", default=()
+    )
 
 
 class ComputilityInfo(msgspec.Struct, frozen=True, kw_only=True):

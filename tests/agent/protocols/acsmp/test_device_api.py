@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from agent.model.secret import Secret
 from agent.protocols.acsmp.device_api import ROUTES, create_application, waitress_error_body
+from agent.protocols.acsmp.gate import Gate
 from agent.protocols.acsmp.identity import PlatformToken
 
 CODE = "11010800005020000001"
@@ -35,11 +36,13 @@ def make_api(view, clock, identity):
         held = [PlatformToken(platform=name, token=Secret(token)) for name, token in tokens]
         application = create_application(
             view=show or (lambda: view),
-            identities=[identity()] if identities is None else identities,
-            tokens=lambda: held,
+            gate=Gate(
+                [identity()] if identities is None else identities,
+                tokens=lambda: held,
+                clock=clock,
+            ),
             address=lambda _identity: "192.0.2.7",
             identify=lambda card: card.product_name and "NVIDIA-T4",
-            clock=clock,
             prefix=prefix,
         )
         return SimpleNamespace(
@@ -363,11 +366,9 @@ def api_forever(identity, make_clock):
     )
     application = create_application(
         view=lambda: empty,
-        identities=[identity()],
-        tokens=tuple,
+        gate=Gate([identity()], tokens=tuple, clock=make_clock()),
         address=lambda _identity: None,
         identify=lambda _: None,
-        clock=make_clock(),
         prefix="/ACSMP",
     )
     return SimpleNamespace(ask=falcon.testing.TestClient(application).simulate_request)
@@ -399,7 +400,7 @@ def test_refusals_of_the_server_wear_the_envelope():
 
 
 def test_every_route_says_where_it_is_from():
-    assert all("table" in route.source for route in ROUTES)
+    assert all("table" in route.source or "addition" in route.source for route in ROUTES)
     assert len({(route.path, method) for route in ROUTES for method in route.methods}) == sum(
         len(route.methods) for route in ROUTES
     )

@@ -26,6 +26,7 @@ from schemathesis.specs.openapi.checks import (
 from agent.model.clock import SystemClock
 from agent.model.secret import Secret
 from agent.protocols.acsmp.device_api import create_application, waitress_error_body
+from agent.protocols.acsmp.gate import Gate
 from agent.protocols.acsmp.identity import PlatformToken
 from agent.protocols.acsmp.session import PlatformSession
 from agent.transport.client import HttpClient
@@ -50,11 +51,13 @@ def device(view, identity) -> Iterator[SimpleNamespace]:
     """Yield the device API as it is served."""
     application = create_application(
         view=lambda: view,
-        identities=[identity(platform="city", computility_code=CODE)],
-        tokens=lambda: (PlatformToken(platform="city", token=Secret("t-1")),),
+        gate=Gate(
+            [identity(platform="city", computility_code=CODE)],
+            tokens=lambda: (PlatformToken(platform="city", token=Secret("t-1")),),
+            clock=SystemClock(),
+        ),
         address=lambda _identity: "192.0.2.7",
         identify=lambda _: "NVIDIA-T4",
-        clock=SystemClock(),
         prefix="/ACSMP",
     )
     server = HttpServer(

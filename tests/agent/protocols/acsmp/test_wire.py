@@ -36,6 +36,7 @@ def test_register_request_is_table_b1(golden):
         port=8123,
         username="admin",
         password_text="04ab…",
+        supports_algorithm_services=False,
     )
 
     assert json.loads(encoded) == golden("register_request")
@@ -74,9 +75,10 @@ def test_a_message_is_cut_to_its_length():
     port=st.integers(1, 65535),
     username=st.text(max_size=32),
     password=st.text(max_size=300),
+    supports=st.booleans(),
 )
 def test_whatever_the_texts_hold_the_register_request_stays_json(
-    code, address, port, username, password
+    code, address, port, username, password, supports
 ):
     encoded = wire.encode_register_request(
         computility_code=code,
@@ -85,11 +87,13 @@ def test_whatever_the_texts_hold_the_register_request_stays_json(
         port=port,
         username=username,
         password_text=password,
+        supports_algorithm_services=supports,
     )
 
     sent = json.loads(encoded)
     assert (sent["Code"], sent["Username"], sent["Password"]) == (code, username, password)
     assert (sent["IP"], sent["Port"]) == (address, port)
+    assert sent["SupportAlgoService"] is supports
 
 
 def test_the_example_of_annex_b_gives_its_token(golden):
