@@ -13,6 +13,17 @@ GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_WINDOW = 31  # zlib's word for "a gzip header and its check sum"
 
 
+class Packed(Protocol):
+    """Gives the bytes of a gzip stream in their order."""
+
+    @property
+    def position(self) -> int:
+        """How many bytes were read."""
+
+    def read(self, size_bytes: int) -> bytes:
+        """Return the next bytes, at least one; none at the end."""
+
+
 class Source(Protocol):
     """Gives bytes in their order; belongs to one thread."""
 
@@ -93,7 +104,7 @@ class GzipStream:
 
     def __init__(
         self,
-        packed: FileRegion,
+        packed: Packed,
         *,
         what: str,
         maximum_bytes: int,
