@@ -8,6 +8,7 @@ from datetime import datetime
 
 from agent.errors import ConflictError
 from agent.model.workloads import DesiredService, EnvironmentVariable
+from agent.store import packages
 from agent.store.database import Database
 
 
@@ -105,18 +106,7 @@ class ServiceStore:
     def has_services(self, package_id: str) -> bool:
         """Tell whether a service of this package is not removed."""
         with self._database.transaction() as statements:
-            return is_used(statements, package_id)
-
-
-def is_used(statements: sqlite3.Connection, package_id: str) -> bool:
-    """Tell the same inside a transaction, of whoever replaces or deletes a package.
-
-    Asked outside it the answer may be wrong by the time that it is acted upon.
-    """
-    row = statements.execute(
-        "SELECT 1 FROM services WHERE package_id = ? AND removed_at IS NULL", (package_id,)
-    ).fetchone()
-    return row is not None
+            return packages.has_services(statements, package_id)
 
 
 def _purge(statements: sqlite3.Connection, *, keep_since: datetime) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from agent.errors import ConflictError
 from agent.model.workloads import DesiredService, EnvironmentVariable
-from agent.store import services
+from agent.store import packages
 from agent.store.database import Database
 from agent.store.services import ServiceStore
 
@@ -149,8 +149,8 @@ def test_a_package_can_be_checked_inside_the_transaction_that_changes_it(databas
     install(database)
     add(store, service())
     with database.transaction() as statements:
-        assert services.is_used(statements, "p")
-        assert not services.is_used(statements, "q")
+        assert packages.has_services(statements, "p")
+        assert not packages.has_services(statements, "q")
 
 
 def test_a_delete_and_loads_at_once_leave_no_service_without_its_package(database, store):
@@ -159,7 +159,7 @@ def test_a_delete_and_loads_at_once_leave_no_service_without_its_package(databas
     def delete():
         barrier.wait(10)
         with database.transaction() as statements:
-            if not services.is_used(statements, "p"):
+            if not packages.has_services(statements, "p"):
                 statements.execute("DELETE FROM packages WHERE package_id = 'p'")
 
     outcomes = set()
@@ -175,8 +175,8 @@ def test_a_delete_and_loads_at_once_leave_no_service_without_its_package(databas
             loaded = False
         deleting.join(10)
         with database.transaction() as statements:
-            (packages,) = statements.execute("SELECT count(*) FROM packages").fetchone()
-        assert packages == int(loaded)
+            (count,) = statements.execute("SELECT count(*) FROM packages").fetchone()
+        assert count == int(loaded)
         outcomes.add(loaded)
         remove(store)
     assert outcomes

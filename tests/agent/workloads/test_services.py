@@ -24,7 +24,8 @@ from agent.model.workloads import (
 )
 from agent.store.database import Database
 from agent.store.services import ServiceStore
-from agent.workloads.services import Chips, ServiceLoad, Services, shown_licence
+from agent.workloads.service_planner import Chips
+from agent.workloads.services import ServiceLoad, Services, shown_licence
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
 MANIFEST = Manifest(
@@ -361,10 +362,10 @@ def test_a_plan_shows_every_replica_and_writes_nothing(node):
         )
     )
     load = ServiceLoad(package_id="p", replicas=3, licence_url="http://h/l")
-    plan = node.services.plan(load, licence_file="/state/l", taken={"u0": 1})
+    plan = node.services.plan(load, taken={"u0": 1})
     assert [each.environment["GIVEN"] for each in plan] == ["acme u1", "acme u2", "acme u0"]
     assert [each.ports[0].host_port for each in plan] == [8000, 8001, 8002]
-    assert {each.mounts[0].source for each in plan} == {"/state/l"}
+    assert {each.mounts[0].target for each in plan} == {"/opt/auth.lic"}
     assert node.services.desired() == ()
     node.shelf.put(manifest=replace(MANIFEST, resources=Resources(accelerators=4)))
     with pytest.raises(TransientError, match="this node has 3 of acme"):
