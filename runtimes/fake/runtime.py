@@ -275,6 +275,11 @@ class FakeRuntime:
         with self._changed:
             return [held.seen for held in self._containers.values()]
 
+    def inspect_always(self, container_id: str) -> Container:
+        """Return a container, whoever made it; answers always."""
+        with self._changed:
+            return self._containers[container_id].seen
+
     # Its own memory.
 
     @contextlib.contextmanager
