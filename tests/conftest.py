@@ -15,6 +15,8 @@ import pytest
 from agent.sampling.hosts import HostOptions
 from agent.sampling.plugins import FoundPlugin
 
+pytest_plugins = ("tests.docker_engine",)
+
 NVML_STUB = Path(__file__).parent / "collectors/accelerators/nvidia/nvml_stub"
 
 

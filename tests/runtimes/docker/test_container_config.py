@@ -1,0 +1,119 @@
+"""What the engine is sent."""
+
+from __future__ import annotations
+
+import json
+
+from agent.model.workloads import ContainerSpec, HealthCheck, Mount, Port
+from runtimes.docker.container_config import create_body, split_device, without_init
+
+SPEC = ContainerSpec(
+    name="computility-s-0",
+    image="computility-agent/package:0123456789abcdef",
+    labels={"computility-agent.service": "s"},
+    environment={"AUTH_SERVER_ADDR": "/licence", "EMPTY": ""},
+    command=("/bin/algorithm", "--port", "80"),
+    mounts=(Mount(source="/var/lib/x/licence", target="/licence"),),
+    devices=("/dev/davinci0", "/dev/a:/dev/b", "/dev/c:/dev/d:r"),
+    runtime="nvidia",
+    ports=(Port(container_port=80, host_port=8080), Port(container_port=53, protocol="udp")),
+    health=HealthCheck(
+        command=("/bin/true",),
+        interval_seconds=0.5,
+        timeout_seconds=2,
+        start_seconds=1.5,
+        retries=4,
+    ),
+    cpus=1.5,
+    memory_bytes=64 << 20,
+    processes_maximum=100,
+    capabilities=("CHOWN",),
+    read_only_root=True,
+)
+
+
+def test_the_whole_body_is_as_agreed() -> None:
+    assert create_body(SPEC) == {
+        "Image": "computility-agent/package:0123456789abcdef",
+        "Labels": {"computility-agent.service": "s"},
+        "Env": ["AUTH_SERVER_ADDR=/licence", "EMPTY="],
+        "Cmd": ["/bin/algorithm", "--port", "80"],
+        "ExposedPorts": {"80/tcp": {}, "53/udp": {}},
+        "Healthcheck": {
+            "Test": ["CMD", "/bin/true"],
+            "Interval": 500_000_000,
+            "Timeout": 2_000_000_000,
+            "StartPeriod": 1_500_000_000,
+            "Retries": 4,
+        },
+        "HostConfig": {
+            "Privileged": False,
+            "CapDrop": ["ALL"],
+            "CapAdd": ["CHOWN"],
+            "SecurityOpt": ["no-new-privileges"],
+            "ReadonlyRootfs": True,
+            "Tmpfs": {"/tmp": "rw,nosuid,nodev,exec,mode=1777"},
+            "Init": True,
+            "NetworkMode": "default",
+            "RestartPolicy": {"Name": "unless-stopped"},
+            "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
+            "Mounts": [
+                {
+                    "Type": "bind",
+                    "Source": "/var/lib/x/licence",
+                    "Target": "/licence",
+                    "ReadOnly": True,
+                    "BindOptions": {"Propagation": "rprivate"},
+                }
+            ],
+            "Devices": [
+                {
+                    "PathOnHost": "/dev/davinci0",
+                    "PathInContainer": "/dev/davinci0",
+                    "CgroupPermissions": "rwm",
+                },
+                {
+                    "PathOnHost": "/dev/a",
+                    "PathInContainer": "/dev/b",
+                    "CgroupPermissions": "rwm",
+                },
+                {"PathOnHost": "/dev/c", "PathInContainer": "/dev/d", "CgroupPermissions": "r"},
+            ],
+            "PortBindings": {"80/tcp": [{"HostPort": "8080"}]},
+            "NanoCpus": 1_500_000_000,
+            "Memory": 64 << 20,
+            "MemorySwap": 64 << 20,
+            "PidsLimit": 100,
+            "Runtime": "nvidia",
+        },
+    }
+
+
+def test_what_is_not_asked_for_is_not_sent() -> None:
+    spec = ContainerSpec(name="x", image="i", labels={})
+    body = create_body(spec)
+
+    assert {"Cmd", "ExposedPorts", "Healthcheck"}.isdisjoint(body)
+    absent = {"Tmpfs", "NanoCpus", "Memory", "MemorySwap", "PidsLimit", "Runtime"}
+    assert absent.isdisjoint(body["HostConfig"])
+    assert body["HostConfig"]["CapAdd"] == []
+    assert body["HostConfig"]["ReadonlyRootfs"] is False
+
+
+def test_the_body_is_json() -> None:
+    assert json.loads(json.dumps(create_body(SPEC))) == create_body(SPEC)
+
+
+def test_a_body_without_init_differs_in_nothing_else() -> None:
+    body = create_body(SPEC)
+    other = without_init(body)
+
+    assert body["HostConfig"]["Init"] is True
+    assert other["HostConfig"]["Init"] is False
+    assert {**other, "HostConfig": {**other["HostConfig"], "Init": True}} == body
+
+
+def test_a_device_says_where_it_is_in_the_container_and_what_is_allowed() -> None:
+    assert split_device("/dev/x") == ("/dev/x", "/dev/x", "rwm")
+    assert split_device("/dev/x:/dev/y") == ("/dev/x", "/dev/y", "rwm")
+    assert split_device("/dev/x:/dev/y:rw") == ("/dev/x", "/dev/y", "rw")
