@@ -32,6 +32,7 @@ _MIGRATIONS = (
         manifest TEXT,
         size_bytes INTEGER,
         md5 TEXT, sha256 TEXT, sm3 TEXT,
+        source TEXT,
         push_generation TEXT UNIQUE,
         push_state TEXT,
         push_url TEXT,

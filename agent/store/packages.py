@@ -12,12 +12,16 @@ from agent.model.workloads import Digests
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledRow:
-    """Is the file in force of a package; `manifest` is JSON."""
+    """Is the file in force of a package.
+
+    `manifest` is JSON; `source` is the address it came from without secrets, None for an upload.
+    """
 
     generation: str
     manifest: str
     size_bytes: int
     digests: Digests
+    source: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +159,7 @@ def write_installed(
     )
     statements.execute(
         "UPDATE packages SET generation = ?, manifest = ?, size_bytes = ?, md5 = ?, sha256 = ?, "
-        "sm3 = ? WHERE package_id = ?",
+        "sm3 = ?, source = ? WHERE package_id = ?",
         (
             installed.generation,
             installed.manifest,
@@ -163,6 +167,7 @@ def write_installed(
             installed.digests.md5,
             installed.digests.sha256,
             installed.digests.sm3,
+            installed.source,
             package_id,
         ),
     )
@@ -193,6 +198,7 @@ def _row(row: sqlite3.Row) -> PackageRow:
             manifest=row["manifest"],
             size_bytes=row["size_bytes"],
             digests=Digests(md5=row["md5"], sha256=row["sha256"], sm3=row["sm3"]),
+            source=row["source"],
         )
     push = None
     if row["push_state"] is not None:

@@ -21,6 +21,7 @@ from agent.model.workloads import Digests, Manifest
 from agent.store import packages as rows
 from agent.store.database import Database
 from agent.store.packages import PushRow
+from agent.transport import addresses
 from agent.transport.download import Beginning, Downloader, Resume
 from agent.workloads import digests as digesting
 from agent.workloads.arrival import Arrival, Limits, TooLarge
@@ -145,6 +146,7 @@ class Fetching:
                 manifest=manifest,
                 size_bytes=part.size_bytes,
                 digests=digests,
+                source=addresses.masked(url),
             )
         logger.info(
             "event=package_ready package=%s size_bytes=%d seconds=%.1f",

@@ -87,6 +87,7 @@ class PackageKeeper:
         manifest: Manifest,
         size_bytes: int,
         digests: Digests,
+        source: str | None,
     ) -> PackageRow | None:
         """Let a verified file take the place of what was there; return the row it replaced.
 
@@ -112,6 +113,7 @@ class PackageKeeper:
                         manifest=package_view.encode_manifest(manifest),
                         size_bytes=size_bytes,
                         digests=digests,
+                        source=source,
                     ),
                     at=self._clock.now(),
                 )

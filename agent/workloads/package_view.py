@@ -57,6 +57,7 @@ def package(row: PackageRow, download: Download | None) -> Package:
         received_bytes=found.size_bytes,
         size_bytes=found.size_bytes,
         progress_ratio=1.0,
+        source=found.source,
         manifest=decode_manifest(found.manifest),
         digests=found.digests,
     )

@@ -220,7 +220,7 @@ class Packages:
                 cancellation.check()
                 replaced = self._keeper.put_in_force(
                     package_id, generation, manifest=manifest, size_bytes=size_bytes,
-                    digests=digests,
+                    digests=digests, source=None,
                 )  # fmt: skip
                 if replaced is not None and replaced.push is not None:
                     self._let_go(replaced.push)
