@@ -145,7 +145,7 @@ def test_a_container_that_cannot_be_recovered_is_replaced(bench: Bench):
 
 
 def test_of_two_containers_of_a_replica_the_one_that_runs_stays(bench: Bench):
-    service_id = bench.load()
+    bench.load()
     bench.settle()
     (running,) = bench.runtime.all_containers()
     bench.runtime.leave_behind(
