@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from agent.app import collect, platforms
 from agent.config.settings import NodeSettings, Settings
 from agent.errors import TransientError
 from agent.model.clock import SystemClock
-from agent.model.view import PluginState, PluginStatus
+from agent.model.view import AgentView, PluginState, PluginStatus
 from agent.protocols.acsmp.identifiers import AcceleratorIdentifiers
+from agent.sampling.hosts import HostOptions
 from agent.sampling.inspection import inspect_plugins
+from agent.sampling.plugins import FoundPlugin
 from agent.sampling.sampler import Sampler
 from agent.transport.client import HttpClient
 
@@ -22,7 +24,7 @@ SAMPLE_SECONDS = 33.0
 ADDRESS_SECONDS = 2.0
 
 # Only its sections on what is sampled are used; the code is never shown.
-_DEFAULTS = Settings(node=NodeSettings(code="", type="AI_BOX"))
+DEFAULTS = Settings(node=NodeSettings(code="", type="AI_BOX"))
 
 
 def take(settings: Settings | None) -> dict[str, Any]:
@@ -30,22 +32,31 @@ def take(settings: Settings | None) -> dict[str, Any]:
 
     None samples with the defaults, on a machine without a configuration.
     """
-    sampler = Sampler(settings or _DEFAULTS, clock=SystemClock())
-    with _states_kept_from_the_log():
-        view = sampler.sample_once(deadline_seconds=SAMPLE_SECONDS)
     return collect.document(
-        view,
+        sample(settings or DEFAULTS),
         node=settings.node if settings else None,
         address=own_address(settings) if settings else None,
         identify=AcceleratorIdentifiers().identify,
     )
 
 
+def sample(
+    settings: Settings,
+    *,
+    found: Sequence[FoundPlugin] | None = None,
+    options: HostOptions | None = None,
+) -> AgentView:
+    """Return one sample of everything; `found` are the plugins, None for those installed."""
+    sampler = Sampler(settings, clock=SystemClock(), found=found, options=options)
+    with _states_kept_from_the_log():
+        return sampler.sample_once(deadline_seconds=SAMPLE_SECONDS)
+
+
 def plugins(settings: Settings | None) -> list[dict[str, Any]]:
     """Return every plugin's state after one probe; None probes with the defaults."""
     return [
         {"group": each.group, "name": each.name, "state": each.state.value, "detail": each.detail}
-        for each in _inspect(settings or _DEFAULTS)
+        for each in _inspect(settings or DEFAULTS)
     ]
 
 

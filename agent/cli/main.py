@@ -31,6 +31,7 @@ COMMANDS = {
     "record": "record what vendors' tools and libraries answer, redacted, for a bug report",
     "status": "ask the running agent how it fares",
     "packages": "check and make algorithm packages",
+    "services": "plan algorithm services",
     "sm2": "check a platform's SM2 key and the layout of what is sent to it",
     "simulate": "be the platform: a simulator of T/BAX 0006.5, clause 7 and annex G",
     "demo": "show an agent and a platform at work on this machine",
