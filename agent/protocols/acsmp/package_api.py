@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, BinaryIO, Protocol
 
@@ -13,20 +12,12 @@ from agent.model.workloads import Digests, Package
 from agent.protocols.acsmp import multipart, requests, wire_packages
 from agent.protocols.acsmp.tolerant import WireError
 from agent.protocols.acsmp.wire_packages import PushRequest
+from agent.workloads.packages import PackagePush
 
 _EXPECTED = (
     "expected the package: its address in Url, with its MD5, or the file itself in the part File "
     "of multipart/form-data (table A.1)"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackagePush:
-    """Is the order to fetch a package."""
-
-    package_id: str
-    url: str
-    digests: Digests
 
 
 class Packages(Protocol):

@@ -48,11 +48,14 @@ _PROGRESS_STEPS = 10000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushRequest:
-    """Is AlgoFilePackageRequest (table F.1) with the fields of table A.1; None where not given."""
+    """Is AlgoFilePackageRequest (table F.1) with the fields of table A.1; None where not given.
+
+    The address may hold a password.
+    """
 
     package_id: str
     computility_code: str | None = None
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     digests: Digests = field(default_factory=Digests)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
@@ -34,12 +34,12 @@ _STATES = {state.value: state for state in ServiceState}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadRequest:
-    """Is AlgoServiceInstallRequest (table F.6)."""
+    """Is AlgoServiceInstallRequest (table F.6); the address may hold a password."""
 
     package_id: str
     computility_code: str | None = None
-    env: tuple[EnvironmentVariable, ...] = ()
-    licence_url: str | None = None
+    env: tuple[EnvironmentVariable, ...] = field(default=(), repr=False)
+    licence_url: str | None = field(default=None, repr=False)
     replicas: int = 1
 
 
