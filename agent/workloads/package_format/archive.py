@@ -90,15 +90,15 @@ def read_members(
         _check_unique(member, seen, what=what)
         if len(seen) > maximum_members:
             raise PackageRefused(f"{what} has more than {maximum_members} members")
+        left = source.remaining_bytes
+        if left is not None and member.size_bytes > left:
+            raise _cut_off(what)
         total_bytes += member.size_bytes
         if total_bytes > maximum_bytes:
             raise PackageRefused(
                 f"{what} holds more than {maximum_bytes} bytes, which is more than this agent takes"
             )
         end = member.offset_bytes + _padded(member.size_bytes)
-        left = source.remaining_bytes
-        if left is not None and member.size_bytes > left:
-            raise _cut_off(what)
         yield member
         rest = end - source.position
         # The padding of the last member may be missing: the end is missing then, too.

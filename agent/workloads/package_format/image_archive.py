@@ -169,8 +169,8 @@ def _oci_image(survey: Survey, *, architecture: str) -> ArchivedImage:
     for layer in manifest.layers:
         if layer.media_type.endswith(("+zstd", "+encrypted")):
             raise PackageRefused(
-                f"{survey.what}: a layer is {layer.media_type}, which docker engines before 23 do "
-                "not take; compress layers with gzip"
+                f"{survey.what}: a layer is {shown(layer.media_type)}, which not every engine "
+                "takes; compress layers with gzip or not at all"
             )
     name = _blob_name(manifest.config.digest, what=survey.what)
     config = _blob(survey, manifest.config.digest)
