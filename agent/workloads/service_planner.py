@@ -12,7 +12,7 @@ from agent.config.settings import WorkloadSettings
 from agent.errors import ConflictError, PermanentError, RequestError
 from agent.model.accelerator import ContainerGrant
 from agent.model.clock import Clock
-from agent.model.view import AgentView
+from agent.model.view import AcceleratorView, AgentView
 from agent.model.workloads import (
     ContainerSpec,
     DesiredService,
@@ -110,12 +110,7 @@ class ServicePlanner:
         counts = Counter(taken or {})
         specs = []
         for replica in range(service.replicas):
-            chosen = placement.choose(
-                self._chips.view(),
-                count=service.accelerators,
-                taken=counts,
-                can_grant=self._chips.can_grant,
-            )
+            chosen = self._choose(service.accelerators, taken=counts)
             uuids = [each.accelerator.uuid for each in chosen]
             counts.update(uuids)
             specs.append(
@@ -158,6 +153,13 @@ class ServicePlanner:
             accelerators=self._accelerators(package.manifest),
         )
         return service, package
+
+    def _choose(self, count: int, *, taken: Mapping[str, int]) -> tuple[AcceleratorView, ...]:
+        if count == 0:
+            return ()  # a command would look at the whole machine in vain
+        return placement.choose(
+            self._chips.view(), count=count, taken=taken, can_grant=self._chips.can_grant
+        )
 
     def _ready(self, package_id: str) -> InstalledPackage:
         package = self._packages.get(package_id)
