@@ -10,6 +10,7 @@ from agent.simulator.device_client import DeviceFailure
 from agent.simulator.events import Event, EventKind, EventLog
 from agent.simulator.misbehaviour import PACKAGES_PATH
 from agent.simulator.package_shelf import PackageShelf
+from agent.simulator.reachable_url import url_towards
 from agent.simulator.refusal import Refusal, ResultCode
 from agent.simulator.registry import Registry
 from agent.simulator.store import Node
@@ -45,9 +46,10 @@ class DeviceWorkloads:
         """Send a package to a device, by address or as an upload (F.1)."""
         node = self._registry.node(message["ComputilityCode"])
         package = self._shelf.get(message["AlgoFilePackageID"])
+        base = url_towards(self._public_url(), device_address=node.address)
         source = PackageSource(
             package_id=package.package_id,
-            url=f"{self._public_url()}{PACKAGES_PATH}{package.package_id}",
+            url=f"{base}{PACKAGES_PATH}{package.package_id}",
             md5=package.md5,
             path=package.path,
             size_bytes=package.size_bytes,

@@ -124,7 +124,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--public-url",
         type=_base_url,
         metavar="URL",
-        help="where devices reach the platform to fetch files (the address of --listen)",
+        help="where devices reach the platform to fetch files (the address of --listen, or this "
+        "machine's towards the device)",
     )
     workloads.add_argument(
         "--auth-listen",

@@ -227,3 +227,18 @@ def test_a_download_holds_no_worker(platform: Simulator, tmp_path: Path) -> None
     assert fetch(platform).content == CONTENT
     for answer in many:
         answer.close()
+
+
+def test_a_file_that_becomes_shorter_ends_its_download_alone(
+    platform: Simulator, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.tar"
+    with large.open("wb") as file:
+        file.truncate(64 * 1024 * 1024)
+    platform.add_package(large, package_id="large")
+    with requests.get(f"{platform.url}/packages/large", stream=True, timeout=10) as answer:
+        os.truncate(large, 10)
+        with pytest.raises(requests.exceptions.RequestException):
+            for _ in answer.iter_content(1024 * 1024):
+                pass
+    assert fetch(platform).content == CONTENT

@@ -70,6 +70,7 @@ def test_the_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
         (["--lost-after", "0"], "from 0 to 86400"),
         (["--poll-seconds", "nan"], "from 0 to 86400"),
         (["--poll-seconds", "soon"], "not a number"),
+        (["--public-url", "192.0.2.1:8088"], "is not http://ADDRESS:PORT"),
         (["--fault", "refuse:Registre"], "operation must be one of"),
         (["--fault", "error,cuont=1"], "did you mean count"),
     ],
@@ -101,6 +102,8 @@ def test_a_key_is_made_once_and_its_public_half_every_time(tmp_path: Path) -> No
         (["--tls-certificate", "note.txt"], "note.txt"),
         (["--device-https", "--device-ca", "note.txt"], "note.txt"),
         (["--listen", "192.0.2.1:1"], "cannot listen on 192.0.2.1:1"),
+        (["--auth-listen", "192.0.2.1:1"], "cannot listen on 192.0.2.1:1"),
+        (["--packages", "missing"], "missing cannot be used as the folder of packages"),
     ],
 )
 def test_what_cannot_be_used_is_named_and_ends_with_2(
@@ -166,3 +169,22 @@ def test_it_tells_a_person_what_happens_even_without_utf_8(tmp_path: Path) -> No
     assert (status, err) == (0, "")
     assert "BEGIN PUBLIC KEY" in "".join(seen)
     assert "refused Keepalive from 127.0.0.1: 11010800005020000001 is not registered" in out
+
+
+def test_it_serves_a_folder_of_packages_and_says_yes_to_services(tmp_path: Path) -> None:
+    (tmp_path / "algorithms").mkdir()
+    (tmp_path / "algorithms" / f"{'1' * 40}.tar").write_bytes(b"package")
+    words = ["--packages", "algorithms", "--auth-listen", "127.0.0.1:0"]
+    words += ["--public-url", "http://192.0.2.1:8088/", "--control", "127.0.0.1:0"]
+    process = start("--json", "--poll-seconds", "0", *words, cwd=tmp_path)
+    assert process.stdout is not None
+    lines = [json.loads(process.stdout.readline()) for _ in range(2)]
+    facts = next(line for line in lines if line["kind"] == "start")
+    state = requests.get(f"{facts['control']}/_control/state", timeout=5).json()
+    (package,) = state["packages"]
+    assert package["url"] == f"http://192.0.2.1:8088/packages/{'1' * 40}"
+    answer = requests.get(f"{facts['platform']}/packages/{'1' * 40}", timeout=5)
+    assert answer.content == b"package"
+    assert requests.get(f"http://{facts['authorisation']}/", timeout=5).json()["Code"] == 0
+    process.send_signal(signal.SIGTERM)
+    assert finish(process)[0] == 0

@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from agent.errors import PermanentError
+from agent.simulator.package_manifest import read_manifest
 from agent.simulator.refusal import Refusal
 from agent.simulator.run import Simulator
 from tests.agent.simulator.fake_box import FakeBox, run_box
@@ -395,3 +398,75 @@ def test_the_manual_names_paths_that_exist(platform: Simulator) -> None:
         answer = requests.request(method, f"{platform.control_url}{path}", timeout=10)
         # Whatever it says of an empty message, it says it in the envelope.
         assert "Code" in answer.json(), line
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = (
+    "AlgoFilePackageID",
+    "ComputilityCode",
+    "Env",
+    "Replicas",
+    "LicenseFile",
+    "Status",
+    "PageNumber",
+    "PageSize",
+    "AlgoServiceID",
+    "AlgoFilePackageIDs",
+    "CreateTimeFrom",
+    "Url",
+)
+MESSAGES = JSON | st.dictionaries(st.sampled_from(FIELDS), JSON | st.just(CODE), max_size=6)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "AlgoFilePackages",
+        "AlgoFilePackages/Search",
+        "AlgoFilePackages/Devices",
+        "AlgoFilePackages/Devices/Search",
+        "AlgoServices/Devices",
+        "AlgoServices/Devices/UnInstall",
+        "AlgoServices/Devices/Search",
+    ],
+)
+def test_whatever_a_caller_sends_is_answered_in_the_envelope(
+    platform: Simulator, path: str
+) -> None:
+    session = requests.Session()
+
+    @settings(
+        max_examples=25,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(MESSAGES)
+    def send(message: Any) -> None:
+        url = f"{platform.control_url}/ACSMP/{path}"
+        answer = session.post(url, json=message, timeout=10)
+        assert answer.status_code != 500
+        assert {"Code", "Message"} <= answer.json().keys()
+
+    send()
+    session.close()
+
+
+@given(st.binary(max_size=2000))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_package_holds_its_manifest_is_a_record(tmp_path: Path, content: bytes) -> None:
+    for number, raw in enumerate((content, package_bytes(content.decode("latin-1")))):
+        path = tmp_path / f"{number}.tar"
+        path.write_bytes(raw)
+        manifest = read_manifest(path, name="fallback")
+        assert manifest.name
+        assert manifest.version
+        assert manifest.type in ("image", "artifact")
