@@ -25,6 +25,12 @@ from agent.model.workloads import (
 )
 
 SERVICE_LABEL = "computility-agent.service"
+_UNKNOWN_USAGE = ContainerUsage(
+    unknown=dict.fromkeys(
+        ("cpu_seconds", "memory_used_bytes", "memory_limit_bytes", "process_ids"),
+        "nothing runs in a container of this runtime",
+    )
+)
 _ALIVE = (ContainerState.RUNNING, ContainerState.RESTARTING, ContainerState.PAUSED)
 
 
@@ -167,7 +173,7 @@ class FakeRuntime:
         with self._asked("usage"):
             if container_id not in self._containers:
                 raise PermanentError("it is gone")
-            return self.usages.get(container_id, ContainerUsage())
+            return self.usages.get(container_id, _UNKNOWN_USAGE)
 
     def changes(self) -> Iterator[None]:
         """Yield at each change, until the engine is killed or the runtime is closed."""
