@@ -76,7 +76,12 @@ class Fetching:
     def attempt(self, download: Download) -> bool:
         """Try once; return True when nothing is left to do, False for another attempt."""
         try:
-            self._fetch(download)
+            try:
+                self._fetch(download)
+            except AgentError:
+                # Whatever comes next, a restart or another push, goes on from here.
+                self._keep(download)
+                raise
         except (TransientError, NoRoomError, ConflictError) as error:
             is_done = self._stumbled(download, error)
         except PermanentError as error:
@@ -204,6 +209,11 @@ class Fetching:
                 validator=download.validator,
                 at=download.progress_at,
             )
+
+    def _keep(self, download: Download) -> None:
+        if download.part is not None and not download.is_dropped:
+            with contextlib.suppress(NoRoomError, TransientError):
+                download.part.sync()
 
     def _verify(self, download: Download, part: PartFile, digests: Digests) -> None:
         try:

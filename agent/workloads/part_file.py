@@ -65,6 +65,8 @@ class PartFile:
             os.close(self._descriptor)
             raise
         self._sync_began_bytes = self.size_bytes
+        # What the row says; None where it has yet to be told.
+        self._synced_bytes: int | None = None
 
     def __enter__(self) -> PartFile:
         return self
@@ -96,23 +98,27 @@ class PartFile:
         """Throw away what is there."""
         self._wait_for_sync()
         self._sync_failure = None
-        # The row first: it must never promise bytes that are not those of this beginning.
-        self._on_synced(0)
+        # The row first: it must never promise bytes that are not those of this beginning. Where
+        # the disk has no room for the row, the file has to make some.
+        with contextlib.suppress(NoRoomError):
+            self._on_synced(0)
         with _disk_words(self.path):
             os.ftruncate(self._descriptor, 0)
             os.lseek(self._descriptor, 0, os.SEEK_SET)
-        self.size_bytes = 0
-        self._sync_began_bytes = 0
+        self.size_bytes = self._sync_began_bytes = 0
+        self._synced_bytes = None
         self._hashes = digesting.new_hashes(self._digests)
 
     def sync(self) -> None:
         """Return when everything written is on the disk."""
         self._wait_for_sync()
         self._raise_sync_failure()
+        if self._synced_bytes == self.size_bytes:
+            return
         with _disk_words(self.path):
             os.fsync(self._descriptor)
         self._on_synced(self.size_bytes)
-        self._sync_began_bytes = self.size_bytes
+        self._synced_bytes = self._sync_began_bytes = self.size_bytes
 
     def computes(self, digests: Digests) -> bool:
         """Tell whether it computes what these digests are to be compared with."""
@@ -161,6 +167,7 @@ class PartFile:
             with _disk_words(self.path):
                 os.fsync(self._descriptor)
             self._on_synced(size_bytes)
+            self._synced_bytes = size_bytes
         except AgentError as error:
             self._sync_failure = error
 

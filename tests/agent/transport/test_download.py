@@ -139,7 +139,8 @@ def test_chunks_without_a_length_come_whole(serve):
     server, basket = serve(), Basket()
     server.always(
         OK
-        + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n4\r\nabcd\r\n2\r\nef\r\n0\r\n\r\n"
+        + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n"
+        + b"4\r\nabcd\r\n2\r\nef\r\n0\r\n\r\n"
     )
     fetch(server.url, basket)
     assert basket.data == b"abcdef"
