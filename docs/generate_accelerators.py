@@ -30,6 +30,7 @@ FIELDS = (
     "power_watts",
     "energy_joules",
     "health",
+    "processes",
 )
 VERSION = re.compile(r"(?:^|[-_])(?:v|V|dtk|rocm|npusmi)?([0-9]+(?:\.[0-9A-Za-z]+)+)")
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.model.accelerator import Accelerator, AcceleratorKind, AcceleratorReading, Health
+from collectors.accelerators.processes import Processes
 from collectors.accelerators.quantities import Unknown, known
 
 _NOT_TOLD = Unknown(reason="the tool does not give it")
+_NOT_READ = Unknown(reason="processes are not read from this tool")
 _PCI_ADDRESS = re.compile(
     r"(?:([0-9a-f]{1,8}):)?([0-9a-f]{2}):([01][0-9a-f])\.([0-7])", re.IGNORECASE
 )
@@ -37,6 +39,7 @@ class CardFacts:
     power_watts: float | Unknown = _NOT_TOLD
     energy_joules: int | Unknown = _NOT_TOLD
     health: Health | Unknown = _NOT_TOLD
+    processes: Processes | Unknown = _NOT_READ
 
 
 def pci_address(text: str) -> str | None:
@@ -111,6 +114,7 @@ def reading(card: CardFacts, *, uuid: str) -> AcceleratorReading:
         power_watts=known(card.power_watts),
         energy_joules=known(card.energy_joules),
         health=known(card.health) or Health.UNKNOWN,
+        processes=known(card.processes),
         unknown=_reasons(
             memory_used_bytes=card.memory_used_bytes,
             utilization_ratio=card.utilization_ratio,
@@ -118,6 +122,7 @@ def reading(card: CardFacts, *, uuid: str) -> AcceleratorReading:
             power_watts=card.power_watts,
             energy_joules=card.energy_joules,
             health=card.health,
+            processes=card.processes,
         ),
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from agent.model.accelerator import Accelerator, AcceleratorKind, AcceleratorReading, Health
+from collectors.accelerators import processes
 from collectors.accelerators.ascend.facts import (
     OF_WHOLE_CARD,
     Chip,
@@ -14,7 +15,9 @@ from collectors.accelerators.ascend.facts import (
     Missing,
     Number,
     Text,
+    Users,
 )
+from collectors.accelerators.quantities import Unknown
 
 VENDOR = "ascend"
 DCMI = "dcmi"
@@ -101,6 +104,7 @@ def reading(chip: Chip) -> AcceleratorReading:
     values.unknown.pop("memory_total_bytes", None)
     percent = values.number("utilization_ratio", chip.utilization_percent, low=0, high=100)
     values.unknown["energy_joules"] = _NO_ENERGY
+    total = None if isinstance(chip.memory.total_mib, Missing) else chip.memory.total_mib
     return AcceleratorReading(
         uuid=uuid(chip),
         memory_used_bytes=used,
@@ -110,6 +114,7 @@ def reading(chip: Chip) -> AcceleratorReading:
         ),
         power_watts=_power(values, chip.power_watts),
         health=_health(values, chip.health),
+        processes=_processes(values, chip.users, memory_total_bytes=_bytes(total)),
         unknown=values.unknown,
     )
 
@@ -162,6 +167,19 @@ def _power(values: _Values, watts: Number) -> float | None:
         values.unknown["power_watts"] = "not plausible: 0 W was given"
         return None
     return values.number("power_watts", watts, low=0, high=_MOST_WATTS)
+
+
+def _processes(
+    values: _Values, users: Users, *, memory_total_bytes: int | None
+) -> processes.Processes | None:
+    if isinstance(users, Missing):
+        values.unknown["processes"] = users.reason
+        return None
+    found = processes.gathered(users, memory_total_bytes=memory_total_bytes)
+    if isinstance(found, Unknown):
+        values.unknown["processes"] = found.reason
+        return None
+    return found
 
 
 def _health(values: _Values, grade: Grade) -> Health:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.model.accelerator import AcceleratorProcess
 from collectors.accelerators.ascend import explain, facts
 from collectors.accelerators.ascend.facts import (
     OF_WHOLE_CARD,
@@ -15,6 +16,7 @@ from collectors.accelerators.ascend.facts import (
     Missing,
     Number,
     Text,
+    Users,
 )
 from collectors.accelerators.ascend.library import Answer, Library
 
@@ -25,6 +27,8 @@ _AI_CORE = 2
 _WHOLE_CHIP = 13
 
 _MOST_CHIPS_ON_CARD = 16
+# What goes beyond is left out by the library.
+_MOST_PROCESSES = 32
 _HEALTH_ABSENT = 0xFFFFFFFF
 
 
@@ -162,6 +166,7 @@ class Dcmi:
             temperature_celsius=_number(self._of(device, "temperature")),
             utilization_percent=self._utilization(device),
             memory=self._memory(device, name=fixed.name),
+            users=self._users(device),
             index=fixed.index,
             node_number=fixed.node_number,
             chips_on_card=chips_on_card,
@@ -299,6 +304,26 @@ class Dcmi:
         else:
             used = float(total * percent // 100)
         return Memory(total_mib=float(total), used_mib=used)
+
+    def _users(self, device: _Device) -> Users:
+        name = "proc_mem_info" if self._is_second_interface else "resource_info"
+        answer = self._of(device, name)
+        if answer.code != explain.OK:
+            return Missing(explain.explain(answer.code).reason)
+        rows = answer.value if isinstance(answer.value, list) else None
+        if rows is None or len(rows) >= _MOST_PROCESSES:
+            return Missing("DCMI does not tell all processes of this chip")
+        found = []
+        for row in rows:
+            pid, used = (
+                (row.get("proc_id"), row.get("proc_mem_usage"))
+                if isinstance(row, Mapping)
+                else (None, None)
+            )
+            if not isinstance(pid, int) or not isinstance(used, int):
+                return Missing("DCMI gives no number of a process")
+            found.append(AcceleratorProcess(pid=pid, memory_used_bytes=used))
+        return tuple(found)
 
     def _of(self, device: _Device, name: str, *more: int) -> Answer:
         return self._call(device.prefix + name, *device.inputs, *more)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agent.model.accelerator import AcceleratorProcess
+
 OF_WHOLE_CARD = "measured for the whole card; it stands at the card's first chip"
 
 
@@ -28,6 +30,9 @@ class Memory:
     total_mib: Number
 
 
+Users = tuple[AcceleratorProcess, ...] | Missing
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
     """Is one chip as it was read.
@@ -48,6 +53,7 @@ class Chip:
     temperature_celsius: Number
     utilization_percent: Number
     memory: Memory
+    users: Users = Missing("not asked")
     index: int | None = None
     node_number: int | None = None
     chips_on_card: int | None = None
@@ -67,6 +73,7 @@ def unread(*, card: int, chip: int, reason: str, name: Text | None = None) -> Ch
         temperature_celsius=missing,
         utilization_percent=missing,
         memory=Memory(used_mib=missing, total_mib=missing),
+        users=missing,
     )
 
 

@@ -12,6 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 MAX_CARDS = 64
+# The library asks for room for 32 processes, and is given more.
+_MAX_PROCESSES = 256
 
 _END = b"\xa5" * 512
 
@@ -97,6 +99,12 @@ class Elabel(ctypes.Structure):
     )
 
 
+class ProcessMemory(ctypes.Structure):
+    """Tells how many bytes a process uses."""
+
+    _fields_ = (("proc_id", ctypes.c_int), ("proc_mem_usage", ctypes.c_ulong))
+
+
 Call = Callable[[Any, tuple[int, ...]], tuple[int, Any]]
 
 
@@ -160,6 +168,15 @@ def _gives_list(*, number_first: bool) -> Call:
     return call
 
 
+def _gives_processes(function: Any, inputs: tuple[int, ...]) -> tuple[int, Any]:
+    rows, number = _Room(ProcessMemory * _MAX_PROCESSES), _Room(ctypes.c_int)
+    code = int(function(*(ctypes.c_int(each) for each in inputs), rows.address, number.address))
+    rows.check()
+    number.check()
+    found = max(0, min(number.content.value, _MAX_PROCESSES))
+    return code, [_plain(row) for row in rows.content[:found]]
+
+
 def _plain(content: Any) -> Any:
     """Return a ctypes object as JSON has it."""
     if isinstance(content, ctypes.Structure):
@@ -198,6 +215,7 @@ CALLS: Mapping[str, Call] = MappingProxyType(
         "dcmi_get_hbm_info": _gives(HbmInfo),
         "dcmi_get_device_memory_info_v3": _gives(MemoryInfo),
         "dcmi_get_memory_info": _gives(OldMemoryInfo),
+        "dcmi_get_device_resource_info": _gives_processes,
         "dcmi_get_product_type": _gives_text,
         "dcmi_get_card_elabel_v2": _gives(Elabel),
         # The second interface, of the 950: one number for a device, and the list before its length.
@@ -210,6 +228,7 @@ CALLS: Mapping[str, Call] = MappingProxyType(
         "dcmiv2_get_device_power_info": _gives(_INT),
         "dcmiv2_get_device_utilization_rate": _gives(_UINT),
         "dcmiv2_get_device_hbm_info": _gives(HbmInfo),
+        "dcmiv2_get_device_proc_mem_info": _gives_processes,
         "dcmiv2_get_device_elabel_info": _gives(Elabel),
     }
 )

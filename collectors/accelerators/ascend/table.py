@@ -2,7 +2,7 @@
 
 The layout differs by chip and by version: columns are found by the words of the table's own head,
 and a row that does not fit its head gives no values. Each chip has two lines; a line of `=` ends a
-card. The table of processes below has rows that look like these: reading ends at its head.
+card. The table of processes below has rows that look like these, and is read by itself.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from collectors.accelerators.ascend import process_table
 from collectors.accelerators.ascend.facts import Chip, Memory, Missing, Number, Text
 
 _BUS_ID = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])", re.IGNORECASE)
@@ -95,6 +96,7 @@ def parse(text: str) -> tuple[Chip, ...] | None:
     gathered = _Gathered()
     first: _Line | None = None
     seen: set[tuple[int, int]] = set()
+    users = process_table.parse(())
     for line in lines:
         cells = _cells(line)
         if cells is None:
@@ -107,6 +109,7 @@ def parse(text: str) -> tuple[Chip, ...] | None:
                 gathered.block_is_doubtful = True
             continue
         if _is_head_of_processes(cells):
+            users = process_table.parse((line, *lines))
             break
         second = None if first is None else _second_line(head[1], cells)
         if first is not None and second is not None:
@@ -119,7 +122,9 @@ def parse(text: str) -> tuple[Chip, ...] | None:
         another = _first_line(head[0], cells)
         gathered.block_is_doubtful |= another is None or first is not None
         first = another or first
-    return gathered.result()
+    return tuple(
+        replace(chip, users=users.of_chip(chip.card, chip.chip)) for chip in gathered.result()
+    )
 
 
 def bus_id(text: str) -> str | None:

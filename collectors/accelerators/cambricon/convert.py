@@ -22,6 +22,7 @@ from collectors.accelerators.cambricon.facts import (
 
 VENDOR = "cambricon"
 
+_NO_PROCESSES = "processes are not read: no table that lists any was seen"
 _MEBIBYTE = 1024 * 1024
 # Products with a known number of chips that each have an entry of their own. The MLU370-X8 shows
 # the power of the whole card, and the cap of the whole card, in both.
@@ -166,7 +167,11 @@ def _whole(chip: Chip, *, uuid: str, source: str, card: _Card | None, power: Num
         ),
         power_watts=values.number("power_watts", power, convert=float, low=1, high=5000),
         health=health,
-        unknown={**values.unknown, "energy_joules": f"not offered by {source}"},
+        unknown={
+            **values.unknown,
+            "energy_joules": f"not offered by {source}",
+            "processes": _NO_PROCESSES,
+        },
     )
     return Entry(
         accelerator=accelerator, reading=reading, index=chip.index, because=chip.verdict.because
@@ -213,6 +218,7 @@ def _part(instance: Instance, *, chip: Chip, whole: Entry) -> Entry:
             "temperature_celsius": shared,
             "power_watts": shared,
             "energy_joules": f"not offered by {parent.source}",
+            "processes": _NO_PROCESSES,
         },
     )
     return Entry(

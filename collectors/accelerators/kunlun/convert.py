@@ -15,6 +15,8 @@ from collectors.accelerators.kunlun.facts import Chip, Missing, Number
 
 VENDOR = "kunlun"
 
+_NO_PROCESSES = "processes are not read: no table that lists any was seen"
+
 _Value = TypeVar("_Value", int, float, str)
 
 # A card of K200 is two devices behind one PCI address; the others here were seen as one.
@@ -113,6 +115,7 @@ def reading(entry: Entry, *, source: str) -> AcceleratorReading:
     if _is_function(chip):
         temperature = Missing("measured for the whole card")
     values.unknown["energy_joules"] = f"not offered by {source}"
+    values.unknown["processes"] = _NO_PROCESSES
     return AcceleratorReading(
         uuid=entry.uuid,
         memory_used_bytes=values.take("memory_used_bytes", _memory_used(chip)),

@@ -59,3 +59,15 @@ class Nodes:
     minor: Number
     gpu_instance: Number
     compute_instance: Number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Is a process that uses a card or a slice; the share is of the card's processors."""
+
+    pid: int
+    memory_used_bytes: int | None
+    utilization_percent: int | None = None
+
+
+Users = tuple[User, ...] | Failure

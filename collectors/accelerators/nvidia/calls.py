@@ -23,6 +23,12 @@ _OPEN = "nvmlInit"
 OPENING = f"{_OPEN}()"
 _CARD = "nvmlDeviceGetHandleByIndex"
 _SLICE = "nvmlDeviceGetMigDeviceHandleByIndex"
+# By kind of work, newest form first; of both forms the structure is the same.
+COMPUTE_PROCESSES, GRAPHICS_PROCESSES, SHARED_PROCESSES = (
+    (f"nvmlDeviceGet{kind}RunningProcesses_v3", f"nvmlDeviceGet{kind}RunningProcesses_v2")
+    for kind in ("Compute", "Graphics", "MPSCompute")
+)
+RUNNING_PROCESSES = (*COMPUTE_PROCESSES, *GRAPHICS_PROCESSES, *SHARED_PROCESSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,8 @@ class LiveLibrary:
         try:
             answer = call(*pointers)
         except self._binding.NVMLError as error:
-            return Failure(int(error.value))
+            # Where a list is empty, the binding takes the library's success for a failure.
+            return Failure(int(error.value) or explain.NOT_FOUND)
         except UnicodeDecodeError:
             return Failure(explain.UNKNOWN)
         if function in (_CARD, _SLICE):
@@ -220,6 +227,15 @@ def _field_value(field_value: Any) -> dict[str, int]:
     }
 
 
+def _user(process: Any) -> dict[str, int | None]:
+    used = process.usedGpuMemory
+    return {"pid": int(process.pid), "memory": None if used is None else int(used)}
+
+
+def _sample(sample: Any) -> dict[str, int]:
+    return {"pid": int(sample.pid), "time": int(sample.timeStamp), "gpu": int(sample.smUtil)}
+
+
 def _decoded(text: bytes | str) -> str:
     return text if isinstance(text, str) else text.decode("ascii", "replace")
 
@@ -235,6 +251,8 @@ _PLAIN: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         "nvmlDeviceGetUtilizationRates": lambda rates: {"gpu": int(rates.gpu)},
         "nvmlDeviceGetFieldValues": lambda fields: [_field_value(each) for each in fields],
         "nvmlDeviceGetMigMode": list,
+        **dict.fromkeys(RUNNING_PROCESSES, lambda found: [_user(each) for each in found]),
+        "nvmlDeviceGetProcessUtilization": lambda samples: [_sample(each) for each in samples],
         "nvmlDeviceGetRemappedRows": lambda rows: [int(each) for each in rows],
     }
 )

@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from agent.model.accelerator import Accelerator, AcceleratorKind, AcceleratorReading, Health
+from agent.model.accelerator import (
+    Accelerator,
+    AcceleratorKind,
+    AcceleratorProcess,
+    AcceleratorReading,
+    Health,
+)
+from collectors.accelerators import processes
 from collectors.accelerators.nvidia import explain
 from collectors.accelerators.nvidia.answers import (
     Condition,
@@ -15,8 +22,11 @@ from collectors.accelerators.nvidia.answers import (
     Occupancy,
     Sensors,
     Text,
+    User,
+    Users,
 )
 from collectors.accelerators.nvidia.explain import Failure
+from collectors.accelerators.quantities import Unknown
 
 VENDOR = "nvidia"
 SOURCE = "nvml"
@@ -157,7 +167,13 @@ def unidentified(
 
 
 def card_reading(
-    uuid: str, *, occupancy: Occupancy, sensors: Sensors, verdict: Verdict
+    uuid: str,
+    *,
+    occupancy: Occupancy,
+    sensors: Sensors,
+    verdict: Verdict,
+    users: Users,
+    memory_total_bytes: int | None = None,
 ) -> AcceleratorReading:
     """Return the reading of a whole card."""
     values = _Values()
@@ -179,12 +195,19 @@ def card_reading(
             high=None,
         ),
         health=_health(values, verdict),
+        processes=_processes(values, users, memory_total_bytes=memory_total_bytes),
         unknown=values.unknown,
     )
 
 
 def slice_reading(
-    uuid: str, *, parent_uuid: str, occupancy: Occupancy, verdict: Verdict
+    uuid: str,
+    *,
+    parent_uuid: str,
+    occupancy: Occupancy,
+    verdict: Verdict,
+    users: Users,
+    memory_total_bytes: int | None = None,
 ) -> AcceleratorReading:
     """Return the reading of a MIG slice; its health is that of the card it was cut from.
 
@@ -199,6 +222,7 @@ def slice_reading(
         memory_used_bytes=_memory_used(values, occupancy),
         utilization_ratio=_utilization(values, occupancy),
         health=_health(values, verdict),
+        processes=_processes(values, users, memory_total_bytes=memory_total_bytes),
         unknown=values.unknown,
     )
 
@@ -249,16 +273,19 @@ def failed_reading(uuid: str, failure: Failure) -> AcceleratorReading:
             temperature_celsius=failure, power_milliwatts=failure, energy_millijoules=failure
         ),
         verdict=failed(failure),
+        users=failure,
     )
 
 
-def failure_codes(*answers: Occupancy | Sensors) -> frozenset[int]:
+def failure_codes(*answers: Occupancy | Sensors | Users) -> frozenset[int]:
     """Return the codes of all calls that gave no value."""
     values: list[Number] = []
     for answer in answers:
         if isinstance(answer, Occupancy):
             values += [answer.memory_used_bytes, answer.utilization_percent]
-        else:
+        elif isinstance(answer, Failure):
+            values.append(answer)
+        elif isinstance(answer, Sensors):
             values += [
                 answer.temperature_celsius,
                 answer.power_milliwatts,
@@ -321,6 +348,30 @@ def _utilization(values: _Values, occupancy: Occupancy) -> float | None:
         convert=lambda percent: percent / 100,
         low=0,
         high=100,
+    )
+
+
+def _processes(
+    values: _Values, users: Users, *, memory_total_bytes: int | None
+) -> processes.Processes | None:
+    if isinstance(users, Failure):
+        values.missing("processes", explain.explain(users).reason)
+        return None
+    found = processes.gathered(
+        (_process(each) for each in users), memory_total_bytes=memory_total_bytes
+    )
+    if isinstance(found, Unknown):
+        values.missing("processes", found.reason)
+        return None
+    return found
+
+
+def _process(user: User) -> AcceleratorProcess:
+    used, percent = user.memory_used_bytes, user.utilization_percent
+    return AcceleratorProcess(
+        pid=user.pid,
+        memory_used_bytes=None if used in _ALL_ONES else used,
+        utilization_ratio=percent / 100 if percent is not None and 0 <= percent <= 100 else None,
     )
 
 

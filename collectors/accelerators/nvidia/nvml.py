@@ -13,8 +13,16 @@ from collectors.accelerators.nvidia.answers import (
     Occupancy,
     Sensors,
     Text,
+    User,
+    Users,
 )
-from collectors.accelerators.nvidia.calls import Handle, Library
+from collectors.accelerators.nvidia.calls import (
+    COMPUTE_PROCESSES,
+    GRAPHICS_PROCESSES,
+    SHARED_PROCESSES,
+    Handle,
+    Library,
+)
 from collectors.accelerators.nvidia.explain import Failure
 
 # Structure versions: size of the structure, and the version in the highest byte.
@@ -121,6 +129,45 @@ class Nvml:
             recovery_action=self._recovery_action(card),
         )
 
+    def users(self, handle: Handle) -> Users:
+        """Return the processes that use a card or a slice, of compute and of graphics.
+
+        What their share is, the driver tells for whole cards only, and not of each.
+        """
+        found: list[dict[str, int | None]] = []
+        for functions in (COMPUTE_PROCESSES, GRAPHICS_PROCESSES, SHARED_PROCESSES):
+            listed = self._running(functions, handle)
+            if not isinstance(listed, Failure):
+                found += listed
+            elif functions is COMPUTE_PROCESSES or listed.code not in _TRY_OLDER_CALL:
+                return listed
+        shares = self._shares(handle) if found else {}
+        return tuple(
+            User(
+                pid=each["pid"] or 0,
+                memory_used_bytes=each["memory"],
+                utilization_percent=shares.get(each["pid"]),
+            )
+            for each in found
+        )
+
+    def _running(self, functions: tuple[str, str], handle: Handle) -> Any:
+        newest, older = functions
+        answer = self._library.ask(newest, handle)
+        is_missing = answer == Failure(explain.FUNCTION_NOT_FOUND)
+        has_rows = not isinstance(answer, Failure) and len(answer) > 0
+        if is_missing or (has_rows and _has_longer_rows(self.driver_version())):
+            return self._library.ask(older, handle)
+        return answer
+
+    def _shares(self, handle: Handle) -> dict[int | None, int]:
+        # 0 is since ever: what the driver keeps are its last few seconds.
+        samples = self._library.ask("nvmlDeviceGetProcessUtilization", handle, 0)
+        if isinstance(samples, Failure):
+            return {}
+        in_order = sorted(samples, key=lambda each: each["time"])
+        return {each["pid"]: each["gpu"] for each in in_order if each["time"] > 0}
+
     def nodes(self, handle: Handle) -> Nodes:
         """Return the numbers under which the driver's device nodes know a card or a slice."""
         return Nodes(
@@ -156,3 +203,12 @@ class Nvml:
     def _number(self, function: str, *arguments: Any) -> Number:
         answer = self._library.ask(function, *arguments)
         return answer if isinstance(answer, Failure) else int(answer)
+
+
+def _has_longer_rows(driver_version: Text) -> bool:
+    """Whether this driver's newest form has rows longer than before and after: the first of 535."""
+    if isinstance(driver_version, Failure):
+        return True
+    release, _, rest = driver_version.partition(".")
+    minor = rest.partition(".")[0]
+    return release == "535" and not (minor.isdecimal() and int(minor) >= 104)

@@ -20,7 +20,7 @@ from collectors.accelerators.machine_files import (
     RecordingFiles,
 )
 from collectors.accelerators.nvidia import chosen, convert, explain, grants, smi, tegra_convert
-from collectors.accelerators.nvidia.answers import Condition, Occupancy
+from collectors.accelerators.nvidia.answers import Condition, Occupancy, Users
 from collectors.accelerators.nvidia.calls import (
     BINDINGS_LIBRARY,
     OPENING,
@@ -331,20 +331,33 @@ class NvidiaPlugin:
             condition = conditions.get(unit.card_index)
             if condition is None:
                 condition = conditions[unit.card_index] = self._nvml.condition(unit.card)
+            users = self._users(unit)
             occupancy = self._occupancy(unit)
             parent_uuid = unit.accelerator.parent_uuid
             if parent_uuid is not None:
-                verdict = convert.verdict(condition, failures=convert.failure_codes(occupancy))
+                verdict = convert.verdict(
+                    condition, failures=convert.failure_codes(occupancy, users)
+                )
                 reading = convert.slice_reading(
-                    uuid, parent_uuid=parent_uuid, occupancy=occupancy, verdict=verdict
+                    uuid,
+                    parent_uuid=parent_uuid,
+                    occupancy=occupancy,
+                    verdict=verdict,
+                    users=users,
+                    memory_total_bytes=unit.accelerator.memory_total_bytes,
                 )
             else:
                 sensors = self._nvml.sensors(unit.card)
                 verdict = convert.verdict(
-                    condition, failures=convert.failure_codes(occupancy, sensors)
+                    condition, failures=convert.failure_codes(occupancy, sensors, users)
                 )
                 reading = convert.card_reading(
-                    uuid, occupancy=occupancy, sensors=sensors, verdict=verdict
+                    uuid,
+                    occupancy=occupancy,
+                    sensors=sensors,
+                    verdict=verdict,
+                    users=users,
+                    memory_total_bytes=unit.accelerator.memory_total_bytes,
                 )
         self._log_health(uuid, verdict)
         if unit.is_built_in:
@@ -356,6 +369,9 @@ class NvidiaPlugin:
         if isinstance(unit.handle, Failure):
             return Occupancy(memory_used_bytes=unit.handle, utilization_percent=unit.handle)
         return self._nvml.occupancy(unit.handle)
+
+    def _users(self, unit: Unit) -> Users:
+        return unit.handle if isinstance(unit.handle, Failure) else self._nvml.users(unit.handle)
 
     def _log_health(self, uuid: str, verdict: convert.Verdict) -> None:
         before = self._last_health.get(uuid)

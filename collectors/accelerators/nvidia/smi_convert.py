@@ -103,7 +103,12 @@ def _gpu_units(gpu: SmiGpu, *, index: int, is_shared: bool, names: SliceNames) -
         yield SmiUnit(
             accelerator=card,
             reading=convert.card_reading(
-                uuid, occupancy=gpu.occupancy, sensors=gpu.sensors, verdict=verdict
+                uuid,
+                occupancy=gpu.occupancy,
+                sensors=gpu.sensors,
+                verdict=verdict,
+                users=gpu.users,
+                memory_total_bytes=card.memory_total_bytes,
             ),
             verdict=verdict,
             number=str(index),
@@ -124,21 +129,27 @@ def _slice_unit(
         utilization_percent=Failure(explain.NOT_SUPPORTED),
     )
     verdict = convert.verdict(gpu.condition, failures=convert.failure_codes(occupancy))
-    return SmiUnit(
-        accelerator=convert.accelerator(
-            Identity(
-                uuid=uuid,
-                name=_slice_product(gpu.identity.name, name=name),
-                bus_id=gpu.identity.bus_id,
-                memory_total_bytes=each.identity.memory_total_bytes,
-            ),
+    accelerator = convert.accelerator(
+        Identity(
             uuid=uuid,
-            index=each.index,
-            parent=card,
-            source=SOURCE,
+            name=_slice_product(gpu.identity.name, name=name),
+            bus_id=gpu.identity.bus_id,
+            memory_total_bytes=each.identity.memory_total_bytes,
         ),
+        uuid=uuid,
+        index=each.index,
+        parent=card,
+        source=SOURCE,
+    )
+    return SmiUnit(
+        accelerator=accelerator,
         reading=convert.slice_reading(
-            uuid, parent_uuid=card.uuid, occupancy=occupancy, verdict=verdict
+            uuid,
+            parent_uuid=card.uuid,
+            occupancy=occupancy,
+            verdict=verdict,
+            users=each.users,
+            memory_total_bytes=accelerator.memory_total_bytes,
         ),
         verdict=verdict,
         number=f"{card.index}:{each.index}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from collectors.accelerators.nvidia import explain
 from collectors.accelerators.nvidia.answers import (
     Condition,
     Identity,
@@ -11,8 +12,11 @@ from collectors.accelerators.nvidia.answers import (
     Number,
     Occupancy,
     Sensors,
+    Users,
 )
 from collectors.accelerators.nvidia.explain import Failure
+
+_NOT_SHOWN = Failure(explain.NOT_SHOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,7 @@ class SmiSlice:
     identity: Identity
     memory_used_bytes: Number
     nodes: Nodes
+    users: Users = _NOT_SHOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,7 @@ class SmiGpu:
     condition: Condition
     nodes: Nodes
     slices: tuple[SmiSlice, ...] = ()
+    users: Users = _NOT_SHOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

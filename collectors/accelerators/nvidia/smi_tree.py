@@ -7,12 +7,12 @@ Only what ended is believed: of a document that was cut off, the cards before th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
-from collectors.accelerators.nvidia import smi_values
+from collectors.accelerators.nvidia import smi_users, smi_values
 from collectors.accelerators.nvidia.answers import (
     Condition,
     Identity,
@@ -23,11 +23,13 @@ from collectors.accelerators.nvidia.answers import (
 )
 from collectors.accelerators.nvidia.explain import Failure
 from collectors.accelerators.nvidia.smi_facts import Shown, SmiGpu, SmiSlice
+from collectors.accelerators.nvidia.smi_users import UserTable
 
 _ROOT = "nvidia_smi_log"
 _START = f"<{_ROOT}"
-# Long lists that are not read. Names of processes stand in them, as their owners chose them.
-_NOT_READ = ("processes", "accounted_processes", "supported_clocks")
+# Long lists that are not read as XML. Names of processes stand in them, as their owners chose them.
+_PROCESSES = "processes"
+_NOT_READ = ("accounted_processes", "supported_clocks")
 _GPU_LINE = re.compile(r"GPU ((?:[0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7])")
 _NO_WORD = re.compile(r"[^a-z0-9]+")
 
@@ -61,7 +63,10 @@ def read_xml(text: str) -> Shown:
 
     What stands before the root is left out, so that no entity can be declared.
     """
-    document = _without_lists(text[text.index(_START) :])
+    document = text[text.index(_START) :]
+    for name in _NOT_READ:
+        document, _ = _without_lists(document, name)
+    document, lists = _without_lists(document, _PROCESSES)
     parser: ET.XMLPullParser[Any] = ET.XMLPullParser(("start", "end"))
     parser.feed(document)
     depth = 0
@@ -78,7 +83,7 @@ def read_xml(text: str) -> Shown:
                     facts[element.tag] = element.text or ""
     except ET.ParseError:  # cut off, or garbled: what ended before stays
         pass
-    return _shown(facts, gpus)
+    return _shown(facts, gpus, lists=lists)
 
 
 def read_long_text(text: str) -> Shown:
@@ -112,26 +117,27 @@ def read_long_text(text: str) -> Shown:
     return _shown(facts, gpus)
 
 
-def _without_lists(document: str) -> str:
-    for name in _NOT_READ:
-        opening, closing = f"<{name}>", f"</{name}>"
-        kept = []
-        position = 0
-        while (start := document.find(opening, position)) >= 0:
-            end = document.find(closing, start)
-            if end < 0:
-                break
-            kept.append(document[position:start])
-            position = end + len(closing)
-        document = "".join((*kept, document[position:]))
-    return document
+def _without_lists(document: str, name: str) -> tuple[str, list[str]]:
+    """Return the document with a number in place of each list of this name, and the lists."""
+    opening, closing = f"<{name}>", f"</{name}>"
+    kept: list[str] = []
+    lists: list[str] = []
+    position = 0
+    while (start := document.find(opening, position)) >= 0:
+        end = document.find(closing, start)
+        if end < 0:
+            break
+        kept.append(f"{document[position:start]}<{name}>{len(lists)}{closing}")
+        lists.append(document[start + len(opening) : end])
+        position = end + len(closing)
+    return "".join((*kept, document[position:])), lists
 
 
-def _shown(facts: dict[str, str], gpus: list[Element]) -> Shown:
+def _shown(facts: dict[str, str], gpus: list[Element], *, lists: Sequence[str] = ()) -> Shown:
     announced = smi_values.count(facts.get("attached_gpus"))
     version = smi_values.text(facts.get("driver_version"))
     return Shown(
-        gpus=tuple(_gpu(each) for each in gpus if _is_told_apart(each)),
+        gpus=tuple(_gpu(each, table=_table(each, lists)) for each in gpus if _is_told_apart(each)),
         is_known=True,
         announced=None if isinstance(announced, Failure) else announced,
         driver_version=None if isinstance(version, Failure) else version,
@@ -158,7 +164,14 @@ def _mig_mode(gpu: Element) -> str:
     return (_text(gpu, "mig_mode/current_mig", "mig_mode/current") or "").strip()
 
 
-def _gpu(gpu: Element) -> SmiGpu:
+def _table(gpu: Element, lists: Sequence[str]) -> UserTable:
+    number = smi_values.count(_text(gpu, _PROCESSES))
+    if isinstance(number, Failure) or number >= len(lists):
+        return smi_values.NOT_SHOWN
+    return smi_users.read(lists[number])
+
+
+def _gpu(gpu: Element, *, table: UserTable) -> SmiGpu:
     total = smi_values.amount_bytes(_text(gpu, "fb_memory_usage/total"))
     return SmiGpu(
         index=None,
@@ -202,11 +215,12 @@ def _gpu(gpu: Element) -> SmiGpu:
             gpu_instance=smi_values.NOT_SHOWN,
             compute_instance=smi_values.NOT_SHOWN,
         ),
-        slices=tuple(_slices(gpu)),
+        slices=tuple(_slices(gpu, table=table)),
+        users=smi_users.of_card(table),
     )
 
 
-def _slices(gpu: Element) -> Iterator[SmiSlice]:
+def _slices(gpu: Element, *, table: UserTable = smi_values.NOT_SHOWN) -> Iterator[SmiSlice]:
     for element in _slice_elements(gpu):
         index = smi_values.count(_text(element, "index"))
         instance = smi_values.count(_text(element, "gpu_instance_id"))
@@ -233,6 +247,7 @@ def _slices(gpu: Element) -> Iterator[SmiSlice]:
                 gpu_instance=instance,
                 compute_instance=compute,
             ),
+            users=smi_users.of_slice(table, gpu_instance=instance, compute_instance=compute),
         )
 
 

@@ -30,6 +30,7 @@ _MOST_MILLIWATTS = 1_000_000
 _NO_PCI_ADDRESS = "the GPU is part of the processor and on no PCI bus"
 _SHARED_MEMORY = "the GPU shares the machine's memory, and the kernel does not tell its part"
 _NO_ENERGY = "no counter of energy on this machine"
+_NO_PROCESSES = "the kernel does not tell who uses the GPU"
 _NO_HEALTH = "the kernel says nothing about the GPU's health"
 
 
@@ -65,6 +66,7 @@ def reading(uuid: str, sensors: TegraSensors) -> AcceleratorReading:
         "memory_used_bytes": _SHARED_MEMORY,
         "energy_joules": _NO_ENERGY,
         "health": _NO_HEALTH,
+        "processes": _NO_PROCESSES,
     }
     load = _number(sensors.load_per_mille, low=0, high=1000)
     if load is None:
@@ -117,6 +119,7 @@ def completed_reading(given: AcceleratorReading, kernel: AcceleratorReading) -> 
         "power_watts": power_watts,
         "energy_joules": given.energy_joules,
         "health": health,
+        "processes": given.processes,
     }
     return replace(
         given,

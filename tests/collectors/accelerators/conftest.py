@@ -34,6 +34,7 @@ _MEASURED = (
     "temperature_celsius",
     "power_watts",
     "energy_joules",
+    "processes",
 )
 
 Cards = Iterable[tuple[Accelerator, AcceleratorReading]]
@@ -109,6 +110,10 @@ def _entry(accelerator: Accelerator, reading: AcceleratorReading) -> dict[str, A
         assert (fields[name] is None) == (name in unknown), f"{name}: {fields[name]}, {unknown}"
     for name, reason in unknown.items():
         assert reason.strip(), f"{name} is unknown without a reason"
+    if reading.processes is not None:
+        fields["processes"] = [
+            [each.pid, each.memory_used_bytes, each.utilization_ratio] for each in reading.processes
+        ]
     known = {
         name: getattr(value, "value", value)
         for name, value in fields.items()

@@ -80,7 +80,7 @@ def test_the_driver_s_files_give_values_in_base_units(tmp_path: Path) -> None:
     assert reading.utilization_ratio == pytest.approx(0.37)
     assert reading.temperature_celsius == 51.5
     assert reading.power_watts == 212.5
-    assert set(reading.unknown) == {"energy_joules", "health"}
+    assert set(reading.unknown) == {"energy_joules", "health", "processes"}
 
 
 def test_files_that_are_not_there_cost_no_other_value(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import NotPresent, ReadingUnavailable
-from agent.model.accelerator import AcceleratorKind, Health
+from agent.model.accelerator import AcceleratorKind, AcceleratorProcess, Health
 from collectors.accelerators.ascend import layouts
 from collectors.accelerators.ascend.plugin import AscendConfig, AscendPlugin
 
@@ -47,6 +47,7 @@ def both(plugin):
         (layouts.MemoryInfo, 112),
         (layouts.OldMemoryInfo, 16),
         (layouts.Elabel, 1280),
+        (layouts.ProcessMemory, 16),
     ],
 )
 def test_structures_have_the_sizes_of_the_interface(structure, size):
@@ -271,3 +272,54 @@ def test_a_call_that_crashes_takes_only_its_process(dcmi_stub, tmp_path):
     text = dcmi_stub.scenario("duo").read_text()
     done = _run(dcmi_stub, tmp_path, "crash = dcmi_get_device_health\n" + text, timeout=60)
     assert done.returncode == -signal.SIGSEGV
+
+
+PROCESSES = """
+[card 0]
+[chip]
+name = 910B3
+hbm = 4096 65536
+process = 4242 1073741824
+process = 77 99999999999999
+[chip]
+name = 910B3
+hbm = 100 65536
+[card 1]
+[chip]
+name = 910B3
+hbm = 100 65536
+dcmi_get_device_resource_info = -8002
+"""
+
+
+def test_processes_are_told_for_each_chip(play):
+    _, (busy, idle, silent) = both(play(PROCESSES))
+
+    assert busy.processes == (
+        # More than the chip has is not believed; that the process is there, is.
+        AcceleratorProcess(pid=77),
+        AcceleratorProcess(pid=4242, memory_used_bytes=1073741824),
+    )
+    assert idle.processes == ()
+    assert silent.processes is None
+    assert silent.unknown["processes"]
+    assert silent.memory_used_bytes == 100 * MIB
+
+
+def test_a_list_of_processes_that_may_be_cut_is_unknown(play):
+    rows = "".join(f"process = {pid} 1\n" for pid in range(1, 33))
+
+    _, (reading,) = both(play(f"[card 0]\n[chip]\nname = 910B3\nhbm = 1 65536\n{rows}"))
+
+    assert reading.processes is None
+    assert "all processes" in reading.unknown["processes"]
+
+
+def test_the_second_interface_tells_processes_too(play):
+    scenario = (
+        "second_interface = 1\n[card 0]\n[chip]\nname = Ascend950PR\nprocess = 4242 1048576\n"
+    )
+
+    _, (reading,) = both(play(scenario))
+
+    assert reading.processes == (AcceleratorProcess(pid=4242, memory_used_bytes=1048576),)

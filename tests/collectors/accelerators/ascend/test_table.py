@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.model.accelerator import AcceleratorProcess
 from collectors.accelerators import vendor_tool
 from collectors.accelerators.ascend import table as parser
 from collectors.accelerators.ascend.facts import Missing
 
+MIB = 1024 * 1024
 TABLES = ("duo", "four-chips", "910a", "910b-26", "two-dies", "950", "soc", "gaps")
 VALUES = ("name", "health", "power_watts", "temperature_celsius", "utilization_percent", "bus_id")
 
@@ -20,6 +22,7 @@ VALUES = ("name", "health", "power_watts", "temperature_celsius", "utilization_p
 def facts_of(chip):
     values = {name: getattr(chip, name) for name in VALUES}
     values |= {"used_mib": chip.memory.used_mib, "total_mib": chip.memory.total_mib}
+    values |= {"users": chip.users}
     return values | {"index": chip.index, "chips_on_card": chip.chips_on_card}
 
 
@@ -45,6 +48,7 @@ def test_a_card_of_two_chips(table):
         "bus_id": "0000:05:00.0",
         "used_mib": 2000.0,
         "total_mib": 44280.0,
+        "users": (AcceleratorProcess(pid=4242, memory_used_bytes=1200 * MIB),),
         "index": 0,
         "chips_on_card": 2,
     }

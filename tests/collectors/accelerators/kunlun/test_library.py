@@ -166,6 +166,7 @@ def test_calls_that_are_not_supported_leave_values_unknown_with_a_reason(play):
         "power_watts",
         "energy_joules",
         "health",
+        "processes",
     }
 
 

@@ -66,6 +66,7 @@ def test_a_short_table_leaves_unknown_what_it_does_not_show(plugin_of, table):
         "temperature_celsius",
         "energy_joules",
         "health",
+        "processes",
     }
 
 

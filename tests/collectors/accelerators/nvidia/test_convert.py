@@ -49,7 +49,9 @@ def assert_reasons(entry, *, optional=()):
 @given(occupancies, sensors, conditions)
 def test_whatever_nvml_answers_a_reading_is_plausible_or_unknown(occupancy, sensors, condition):
     verdict = convert.verdict(condition, failures=convert.failure_codes(occupancy, sensors))
-    reading = convert.card_reading("GPU-1", occupancy=occupancy, sensors=sensors, verdict=verdict)
+    reading = convert.card_reading(
+        "GPU-1", occupancy=occupancy, sensors=sensors, verdict=verdict, users=()
+    )
 
     assert_reasons(reading)
     if reading.utilization_ratio is not None:

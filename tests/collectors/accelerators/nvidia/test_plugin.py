@@ -104,12 +104,49 @@ def test_values_come_in_base_units(play):
         "power_watts": 53.25,
         "energy_joules": 987654,
         "health": "ok",
+        "processes": [],
         "unknown": {},
     }
     # A measured zero is a value.
     assert idle["memory_used_bytes"] == 0
     assert idle["utilization_ratio"] == 0.0
     assert idle["energy_joules"] == 123456789012
+
+
+def test_processes_are_those_of_compute_and_of_graphics(play):
+    [[users, first, second, silent]] = results(play("processes", "read"))
+
+    assert [list(each.values()) for each in users["processes"]] == [
+        [4242, 1073741824, 0.37],
+        # What is not available, or more than the card has, is unknown; the process stays.
+        [4300, None, None],
+        [4400, None, None],
+        [4500, 5242880, None],
+    ]
+    assert [list(each.values()) for each in first["processes"]] == [[5100, 2407530496, None]]
+    assert [list(each.values()) for each in second["processes"]] == [[5200, 8388608, None]]
+    assert silent["processes"] is None
+    assert "does not allow" in silent["unknown"]["processes"]
+    assert silent["memory_used_bytes"] == 0
+    assert silent["health"] == "ok"
+
+
+def test_an_older_form_of_the_call_gives_the_same_processes(play):
+    [readings] = results(play("processes", "read", old_driver=True))
+
+    assert [each["pid"] for each in readings[0]["processes"]] == [4242, 4300, 4400, 4500]
+
+
+def test_a_driver_with_longer_rows_is_asked_in_the_older_form(play, nvml_stub):
+    scenario = nvml_stub.scenario("processes").read_text().replace("590.48.01", "535.54.03")
+    scenario = scenario.replace(
+        "process = 4242", "nvmlDeviceGetComputeRunningProcesses_v2 = 3\nprocess = 4242"
+    )
+
+    [readings] = results(play(scenario, "read"))
+
+    assert readings[0]["processes"] is None
+    assert readings[0]["unknown"]["processes"]
 
 
 def test_an_old_driver_is_read_through_the_older_calls(play):

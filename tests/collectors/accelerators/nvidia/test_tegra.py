@@ -124,6 +124,7 @@ def test_without_nvml_the_kernel_tells_what_the_gpu_does(machine):
         "power_watts",
         "energy_joules",
         "health",
+        "processes",
     }
 
 
@@ -157,7 +158,12 @@ def test_what_nvml_offers_comes_from_there(machine):
     assert reading.utilization_ratio == 0.12
     assert reading.temperature_celsius == 44.0
     assert reading.power_watts == 6.5
-    assert set(reading.unknown) == {"memory_used_bytes", "energy_joules", "health"}
+    assert set(reading.unknown) == {
+        "memory_used_bytes",
+        "energy_joules",
+        "health",
+        "processes",
+    }
 
 
 def test_a_gpu_that_nvml_gives_no_uuid_is_named_by_the_machine(machine):

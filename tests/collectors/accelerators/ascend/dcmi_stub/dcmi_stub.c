@@ -16,6 +16,7 @@
  *     pci = 0 129 0 0
  *     hbm = 4096 65536                   # used, total; DDR likewise
  *     power = 885
+ *     process = 4242 1073741824          # number and bytes; several lines
  *
  * Built with -DDCMI_STUB_OLD it lacks the newer functions altogether.
  */
@@ -27,7 +28,7 @@
 #include <unistd.h>
 
 enum { OK = 0, PARAMETER = -8001, BAD_ID = -8007, NOT_SUPPORTED = -8255 };
-enum { MAX_CARDS = 64, MAX_CHIPS = 128, MAX_CODES = 16 };
+enum { MAX_CARDS = 64, MAX_CHIPS = 128, MAX_CODES = 16, MAX_PROCESSES = 32 };
 
 typedef struct {
     char function[64];
@@ -49,12 +50,20 @@ typedef struct {
     long long value;
 } number;
 
+struct process {
+    int proc_id;
+    unsigned long proc_mem_usage;
+};
+_Static_assert(sizeof(struct process) == 16, "dcmi_proc_mem_info");
+
 typedef struct {
     int card, device, logic;
     char name[32], product[64];
     number type, health, temperature, power, ai_core, whole, phy;
     amount hbm, ddr;
     int pci[4], has_pci;
+    struct process processes[MAX_PROCESSES];
+    int process_count;
     codes codes;
 } chip;
 
@@ -137,6 +146,11 @@ static void set_chip_key(chip *of, const char *key, const char *value) {
         of->has_pci = 1;
         if (sscanf(value, "%d %d %d %d", of->pci, of->pci + 1, of->pci + 2, of->pci + 3) != 4) {
             fail("not four numbers", value);
+        }
+    } else if (strcmp(key, "process") == 0 && of->process_count < MAX_PROCESSES) {
+        struct process *added = &of->processes[of->process_count++];
+        if (sscanf(value, "%d %lu", &added->proc_id, &added->proc_mem_usage) != 2) {
+            fail("not two numbers", value);
         }
     } else if (strncmp(key, "dcmi", 4) == 0) {
         add_code(&of->codes, key, value);
@@ -371,6 +385,12 @@ static int fill_utilization(const chip *of, int type, unsigned int *rate) {
                         : PARAMETER;
 }
 
+static int fill_processes(const chip *of, struct process *found, int *count) {
+    memcpy(found, of->processes, sizeof *found * (size_t)of->process_count);
+    *count = of->process_count;
+    return OK;
+}
+
 /* The first interface */
 
 int dcmi_init(void) {
@@ -456,6 +476,11 @@ int dcmi_mcu_get_power_info(int card_id, int *tenths_of_watts) {
 int dcmi_get_device_utilization_rate(int card_id, int device, int type, unsigned int *rate) {
     ENTER_CHIP(card_id, device);
     return fill_utilization(of, type, rate);
+}
+
+int dcmi_get_device_resource_info(int card_id, int device, struct process *found, int *count) {
+    ENTER_CHIP(card_id, device);
+    return fill_processes(of, found, count);
 }
 
 int dcmi_get_hbm_info(int card_id, int device, struct hbm_info *info) {
@@ -593,5 +618,10 @@ int dcmiv2_get_device_utilization_rate(int id, int type, unsigned int *rate) {
 int dcmiv2_get_device_hbm_info(int id, struct hbm_info *info) {
     ENTER_CHIP(id, 0);
     return fill_hbm(of, info);
+}
+
+int dcmiv2_get_device_proc_mem_info(int id, struct process *found, int *count) {
+    ENTER_CHIP(id, 0);
+    return fill_processes(of, found, count);
 }
 #endif

@@ -32,6 +32,8 @@
  *   index = 3          of a slice: its number on the card
  *   minor = 0          of a card: the number of its device node
  *   gpu_instance, compute_instance   of a slice: the numbers of its access nodes
+ *   process = PID BYTES [PERCENT]      computes on it; BYTES may be all-ones; several lines
+ *   graphics = PID BYTES               draws on it
  *   lost_after_calls = N    after N calls that name the card, it is lost for good (0: from the start)
  *   FUNCTION = CODE    this function returns CODE for this card
  * A number that is not given is not supported (code 3); `all-ones` is NVML's "not available".
@@ -60,7 +62,7 @@ enum {
     ARGUMENT_VERSION_MISMATCH = 25,
 };
 
-enum { MAX_UNITS = 64, MAX_OVERRIDES = 32, MAX_TEXT = 96 };
+enum { MAX_UNITS = 64, MAX_OVERRIDES = 32, MAX_TEXT = 96, MAX_PROCESSES = 16 };
 
 typedef struct {
     int given;
@@ -78,12 +80,23 @@ typedef struct {
 } overrides;
 
 typedef struct {
+    unsigned int pid;
+    number bytes, percent;
+} process;
+
+typedef struct {
+    int count;
+    process each[MAX_PROCESSES];
+} process_list;
+
+typedef struct {
     int card; /* index of the card that a slice belongs to; -1 for a card */
     char uuid[MAX_TEXT], name[MAX_TEXT], pci[32];
     number memory_total, memory_reserved, memory_used, utilization, temperature, power, energy;
     number ecc_uncorrected, rows_pending, rows_failed, recovery_action;
     number mig, slices_at_most, index, lost_after_calls;
     number minor, gpu_instance, compute_instance;
+    process_list computing, drawing;
     overrides returns;
 } unit;
 
@@ -164,6 +177,21 @@ static void set_library_key(const char *key, const char *value) {
     }
 }
 
+static void add_process(process_list *list, const char *value) {
+    char bytes[32] = "", percent[32] = "";
+    unsigned int pid;
+    int found = sscanf(value, "%u %31s %31s", &pid, bytes, percent);
+    if (found < 2 || list->count == MAX_PROCESSES) {
+        fail("no process, or too many", value);
+    }
+    process *added = &list->each[list->count++];
+    added->pid = pid;
+    added->bytes = parse_number(bytes);
+    if (found == 3) {
+        added->percent = parse_number(percent);
+    }
+}
+
 static void set_unit_key(unit *of, const char *key, const char *value) {
     if (strcmp(key, "uuid") == 0) {
         set_text(of->uuid, sizeof of->uuid, value);
@@ -171,6 +199,10 @@ static void set_unit_key(unit *of, const char *key, const char *value) {
         set_text(of->name, sizeof of->name, value);
     } else if (strcmp(key, "pci") == 0) {
         set_text(of->pci, sizeof of->pci, value);
+    } else if (strcmp(key, "process") == 0) {
+        add_process(&of->computing, value);
+    } else if (strcmp(key, "graphics") == 0) {
+        add_process(&of->drawing, value);
     } else if (strncmp(key, "nvml", 4) == 0) {
         add_override(&of->returns, key, value);
     } else {
@@ -494,6 +526,77 @@ int nvmlDeviceGetPowerUsage(unit *of, unsigned int *milliwatts) {
 int nvmlDeviceGetTotalEnergyConsumption(unit *of, unsigned long long *millijoules) {
     ENTER_UNIT(of);
     return give_u64(of->energy, millijoules);
+}
+
+/* Processes */
+
+typedef struct {
+    unsigned int pid;
+    unsigned long long used;
+    unsigned int gpu_instance, compute_instance;
+} process_info;
+_Static_assert(sizeof(process_info) == 24, "nvmlProcessInfo_v2_t");
+
+static int give_processes(const process_list *list, unsigned int *count, process_info *infos) {
+    if (*count < (unsigned int)list->count) {
+        *count = (unsigned int)list->count;
+        return INSUFFICIENT_SIZE;
+    }
+    for (int i = 0; i < list->count; i++) {
+        infos[i] = (process_info){list->each[i].pid, list->each[i].bytes.value, ~0U, ~0U};
+    }
+    *count = (unsigned int)list->count;
+    return SUCCESS;
+}
+
+#define RUNNING_PROCESSES(function, list)                                                          \
+    int function(unit *of, unsigned int *count, process_info *infos) {                             \
+        ENTER_UNIT(of);                                                                            \
+        return give_processes(list, count, infos);                                                 \
+    }
+
+RUNNING_PROCESSES(nvmlDeviceGetComputeRunningProcesses_v2, &of->computing)
+RUNNING_PROCESSES(nvmlDeviceGetGraphicsRunningProcesses_v2, &of->drawing)
+#ifndef NVML_STUB_OLD_DRIVER
+RUNNING_PROCESSES(nvmlDeviceGetComputeRunningProcesses_v3, &of->computing)
+RUNNING_PROCESSES(nvmlDeviceGetGraphicsRunningProcesses_v3, &of->drawing)
+
+static const process_list nobody;
+RUNNING_PROCESSES(nvmlDeviceGetMPSComputeRunningProcesses_v3, &nobody)
+#endif
+
+typedef struct {
+    unsigned int pid;
+    unsigned long long timestamp;
+    unsigned int sm, memory, encoder, decoder;
+} process_sample;
+_Static_assert(sizeof(process_sample) == 32, "nvmlProcessUtilizationSample_t");
+
+int nvmlDeviceGetProcessUtilization(unit *of, process_sample *samples, unsigned int *count,
+                                    unsigned long long last_seen) {
+    unsigned int given = 0;
+    ENTER_UNIT(of);
+    (void)last_seen;
+    for (int i = 0; i < of->computing.count; i++) {
+        given += (unsigned int)of->computing.each[i].percent.given;
+    }
+    if (given == 0) {
+        return of->card >= 0 ? NOT_SUPPORTED : NOT_FOUND;
+    }
+    if (*count < given) {
+        *count = given;
+        return INSUFFICIENT_SIZE;
+    }
+    *count = 0;
+    for (int i = 0; i < of->computing.count; i++) {
+        const process *each = &of->computing.each[i];
+        if (each->percent.given) {
+            samples[(*count)++] = (process_sample){.pid = each->pid,
+                                                   .timestamp = 1000,
+                                                   .sm = (unsigned int)each->percent.value};
+        }
+    }
+    return SUCCESS;
 }
 
 int nvmlDeviceGetMinorNumber(unit *of, unsigned int *minor) {
