@@ -334,7 +334,7 @@ IMAGES = {
         "more than",
     ),
     "layer-bomb": (oci_with_layer(gzip.compress(ZEROS)), "more than 200 times"),
-    "layer-packed-twice": (oci_with_layer(gzip.compress(gzip.compress(SAME := b"x"))), "twice"),
+    "layer-packed-twice": (oci_with_layer(gzip.compress(gzip.compress(b"x"))), "twice"),
     "gzip-in-gzip": (samples.package(gzip.compress(gzip.compress(IMAGE))), "is no tar"),
     "gzip-cut": (samples.package(gzip.compress(IMAGE)[:-20]), "cut off"),
     "gzip-damaged-sum": (
