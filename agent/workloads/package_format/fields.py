@@ -16,7 +16,7 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LONGEST_WORD = 4096
 _MOST_WORDS = 256
 _LONGEST_PATH = 1024
-_SYSTEM_FOLDERS = ("/proc", "/sys", "/dev")
+SYSTEM_FOLDERS = ("/proc", "/sys", "/dev")
 
 
 class Fields:
@@ -203,5 +203,5 @@ def is_container_path(path: str) -> bool:
         return False
     plain = "/" + "/".join(part for part in parts if part not in {"", "."})
     return plain != "/" and not any(
-        plain == folder or plain.startswith(folder + "/") for folder in _SYSTEM_FOLDERS
+        plain == folder or plain.startswith(folder + "/") for folder in SYSTEM_FOLDERS
     )

@@ -24,7 +24,7 @@ from agent.workloads.package_format.sources import GZIP_MAGIC
 _DIGEST = re.compile("sha256:([0-9a-f]{64})")
 _BLOB = re.compile("blobs/sha256/([0-9a-f]{64})")
 _CONFIG_NAME = re.compile(r"(?:.*/)?([0-9a-f]{64})(?:\.json)?")
-_MOST_LAYERS = 127  # what overlay2 takes
+MOST_LAYERS = 127  # what overlay2 takes
 _MOST_DESCRIPTORS = 1000
 _DEEPEST_INDEX = 3
 _MOST_TAGS = 100
@@ -215,9 +215,9 @@ def _image(
 ) -> ArchivedImage:
     read = _convert(config, _Config, what=survey.what, name=config_name)
     diff_ids = read.rootfs.diff_ids
-    if not 1 <= len(layer_names) <= _MOST_LAYERS:
+    if not 1 <= len(layer_names) <= MOST_LAYERS:
         raise PackageRefused(
-            f"{survey.what}: the image has {len(layer_names)} layers, not 1 to {_MOST_LAYERS}"
+            f"{survey.what}: the image has {len(layer_names)} layers, not 1 to {MOST_LAYERS}"
         )
     if len(diff_ids) != len(layer_names):
         raise PackageRefused(
