@@ -19,12 +19,16 @@ from prometheus_client.metrics_core import (
 )
 
 import agent
+from agent.app import workload_metrics
+from agent.errors import AgentError
 from agent.model.view import AcceleratorView, AgentView
 from agent.protocols.acsmp.status import SessionStatus
 from agent.protocols.acsmp.xpu_types import IdentifyAccelerator
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from agent.app.workload_parts import Workloads
 
 ACCELERATOR_LABELS = ("vendor", "index", "uuid")
 
@@ -38,10 +42,12 @@ class AgentCollector:
         view: Callable[[], AgentView],
         sessions: Callable[[], Sequence[SessionStatus]],
         identify: IdentifyAccelerator,
+        workloads: Callable[[], Workloads | None] = lambda: None,
     ) -> None:
         self._view = view
         self._sessions = sessions
         self._identify = identify
+        self._workloads = workloads
 
     def collect(self) -> Iterable[Metric]:
         """Yield every family, in a fixed order."""
@@ -53,6 +59,19 @@ class AgentCollector:
         yield from self._accelerators(view.accelerators)
         yield from _plugins(view)
         yield from _sessions(self._sessions())
+        yield from self._of_workloads()
+
+    def _of_workloads(self) -> Iterable[Metric]:
+        workloads = self._workloads()
+        if workloads is None:
+            return ()
+        try:
+            return workload_metrics.families(
+                workloads.packages.list(), workloads.seen(), orphans=len(workloads.orphans())
+            )
+        except AgentError:
+            # What cannot be told now has no series.
+            return ()
 
     def _accelerators(self, accelerators: Sequence[AcceleratorView]) -> Iterable[Metric]:
         info = GaugeMetricFamily(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import agent
+from agent.app import runtime_choice
 from agent.config.kinds import split_listen
 from agent.config.settings import AcsmpSettings, DeviceApiSettings, Settings
 from agent.errors import AgentError, BadInput, PermanentError
@@ -33,6 +34,7 @@ def identities(settings: Settings, *, listen_port: int | None = None) -> tuple[D
             device_api=device_api,
             platform=platform,
             listen_port=listen_port or configured_port(device_api),
+            supports_algorithm_services=settings.runtime.kind != runtime_choice.NONE,
         )
         for platform in platforms
     )

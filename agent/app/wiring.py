@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import agent
+from agent.app import workload_documents
 from agent.app.collect import timestamp
 from agent.config.settings import Settings
+from agent.errors import AgentError
 from agent.model.clock import Clock
 from agent.model.view import AgentView
 from agent.protocols.acsmp.identifiers import AcceleratorIdentifiers
@@ -21,6 +23,9 @@ from agent.protocols.acsmp.session import PlatformSession
 from agent.protocols.acsmp.status import SessionStatus
 from agent.sampling.sampler import Sampler
 from agent.transport.server import HttpServer
+
+if TYPE_CHECKING:
+    from agent.app.workload_parts import Workloads
 
 # How late the sampler's loop may be; it waits for no device, so only a starved machine delays it.
 SAMPLER_SLACK_SECONDS = 30.0
@@ -41,6 +46,7 @@ class Wiring:
         self.device_server: HttpServer | None = None
         self.metrics_server: HttpServer | None = None
         self.sessions: tuple[PlatformSession, ...] = ()
+        self.workloads: Workloads | None = None
         self._started_seconds = clock.monotonic()
         self._started_at = clock.now()
 
@@ -95,6 +101,8 @@ class Wiring:
             within_seconds=SAMPLER_SLACK_SECONDS
         ):
             stale.append("sampler")
+        if self.workloads is not None and not self.workloads.is_alive():
+            stale.append("workloads")
         stale += [
             f"listener-{server.port}"
             for server in (self.device_server, self.metrics_server)
@@ -136,6 +144,7 @@ class Wiring:
                 }
                 for plugin in view.plugins
             ],
+            "workloads": self._workloads(),
             "stale_loops": list(self.stale_loops()),
         }
 
@@ -165,6 +174,22 @@ class Wiring:
             "token_changes": status.token_changes,
             "last_error": status.last_error,
             "last_error_at": status.last_error_at and timestamp(status.last_error_at),
+        }
+
+    def _workloads(self) -> dict[str, Any] | None:
+        """Return how packages and services fare; None where none are taken, or not now."""
+        if self.workloads is None:
+            return None
+        try:
+            packages, services = self.workloads.packages.list(), self.workloads.seen()
+            orphans = self.workloads.orphans()
+        except AgentError as error:
+            return {"packages": None, "services": None, "orphans": None, "unknown": str(error)}
+        return {
+            "packages": [workload_documents.package(each) for each in packages],
+            "services": [workload_documents.service(each) for each in services],
+            "orphans": [workload_documents.orphan(each) for each in orphans],
+            "unknown": None,
         }
 
     def add_session(self, session: PlatformSession) -> None:
