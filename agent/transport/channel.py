@@ -20,6 +20,7 @@ _logger = logging.getLogger(__name__)
 # A client that is refused in the middle of its upload gets this long to notice: a socket closed
 # with unread data resets the connection, and the reset can overtake the answer.
 _DRAIN_SECONDS = 2.0
+_UPLOAD_PIECE_BYTES = 512 * 1024
 
 
 class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
@@ -203,12 +204,19 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         if self.socket is None:
             return None
         try:
-            data: bytes = self.socket.recv(self.adj.recv_bytes)
+            data: bytes = self.socket.recv(self._piece_bytes)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError:
             return b""
         return data
+
+    @property
+    def _piece_bytes(self) -> int:
+        """Return how much to take at once: of a large body more, for fewer turns of the loop."""
+        if self.request is not None and self.request.allowance is not None:
+            return _UPLOAD_PIECE_BYTES
+        return int(self.adj.recv_bytes)
 
     def _begin_draining(self) -> None:
         self.close_when_flushed = False

@@ -123,15 +123,17 @@ class TlsChannel(Channel):
                 pass
 
     def _receive(self) -> bytes | None:
-        parts = []
+        parts: list[bytes] = []
         try:
             with self._tls_lock:
                 sock = self.socket
                 if sock is None:
                     return None
                 parts.append(sock.recv(self.adj.recv_bytes))
-                # What OpenSSL holds already decrypted would not wake poll() again.
-                while parts[-1] and sock.pending():
+                # What OpenSSL holds already decrypted would not wake poll() again; and of a large
+                # body several records are taken at once, as far as they are here.
+                most = self._piece_bytes // self.adj.recv_bytes
+                while parts[-1] and (sock.pending() or len(parts) < most):
                     parts.append(sock.recv(self.adj.recv_bytes))
         except ssl.SSLWantReadError:
             return b"".join(parts) or None

@@ -67,22 +67,24 @@ def transport(request, tls):
     return {"ssl_context": tls} if request.param == "tls" else {}
 
 
-def test_a_large_body_of_a_caller_who_may_is_taken(serve, connect, uploads, folder, transport):
+def test_a_large_body_of_a_caller_who_may_is_taken(
+    serve, connect, uploads, folder, transport, wait_until
+):
     server = serve(digest, uploads=uploads, max_body_bytes=LIMIT, **transport)
     client = connect(server, tls=bool(transport))
     for _ in range(2):
         assert client.send(head(len(BIG)) + BIG).answer().body == expected(BIG)
-    assert folder.open_count == 0
+    wait_until(lambda: folder.open_count == 0)
     small = b"x" * 10
     assert client.send(head(len(small)) + small).answer().body == expected(small, granted="None")
 
 
-def test_a_chunked_body_is_taken_too_and_counted(serve, connect, folder, uploads):
+def test_a_chunked_body_is_taken_too_and_counted(serve, connect, folder, uploads, wait_until):
     server = serve(digest, uploads=uploads, max_body_bytes=LIMIT)
     chunk = b"%x\r\n" % len(BIG) + BIG + b"\r\n"
     client = connect(server).send(head() + chunk * 2 + b"0\r\n\r\n")
     assert client.answer().body == expected(BIG * 2)
-    assert folder.open_count == 0
+    wait_until(lambda: folder.open_count == 0)
 
 
 def test_a_stranger_fills_no_disk(serve, connect, uploads, folder, transport):
