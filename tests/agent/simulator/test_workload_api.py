@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import tarfile
 import threading
@@ -155,6 +156,23 @@ def test_a_folder_of_packages_keeps_their_ids(run_simulator: Run, tmp_path: Path
     assert seen[0] == seen[1]
     assert MD5 in seen[0].values()
     assert "algo.yaml cannot be read" in problems["7" * 40]
+
+
+def test_a_file_that_did_not_change_is_not_read_again(run_simulator: Run, tmp_path: Path) -> None:
+    path = tmp_path / "people.tar"
+    path.write_bytes(PACKAGE)
+    run_simulator(packages_folder=tmp_path).stop()
+    status = path.stat()
+    path.write_bytes(b"x" * len(PACKAGE))
+    for times, expected in (
+        ((status.st_atime_ns, status.st_mtime_ns), True),
+        ((status.st_atime_ns, status.st_mtime_ns + 10**9), False),
+    ):
+        os.utime(path, ns=times)
+        simulator = run_simulator(packages_folder=tmp_path)
+        state = requests.get(f"{simulator.control_url}/_control/state", timeout=5).json()
+        simulator.stop()
+        assert (state["packages"][0]["MD5"] == MD5) is expected
 
 
 def test_a_folder_that_is_none_is_named(tmp_path: Path, run_simulator: Run) -> None:
