@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from agent.model.accelerator import Health
+from agent.model.accelerator import AcceleratorProcess, Health
 from collectors.accelerators.cambricon import explain
 from collectors.accelerators.cambricon.facts import (
     Chip,
@@ -16,6 +16,7 @@ from collectors.accelerators.cambricon.facts import (
     Number,
     Text,
     Unknown,
+    Users,
     Verdict,
     silent_chip,
 )
@@ -174,6 +175,7 @@ class Cndev:
                 self._ask(("cndevGetDevicePowerInfo", "cndevGetPowerInfo"), device), "usage"
             ),
             verdict=self._verdict(device),
+            users=self._users(device),
             instances=self._instances(device),
         )
 
@@ -239,8 +241,9 @@ class Cndev:
         handle = answer.value.get("device")
         if answer.code == explain.SUCCESS and isinstance(handle, int):
             load = self._load(handle)
+            users = self._users(handle)
         else:
-            why = explain.failure(answer.code)
+            why = users = explain.failure(answer.code)
             load = Load(
                 memory_total_mebibytes=why, memory_used_mebibytes=why, utilization_percent=why
             )
@@ -255,12 +258,26 @@ class Cndev:
             uuid=_words(values, "uuid"),
             profile=_words(values, "profile_name"),
             load=load,
+            users=users,
             nodes=tuple(
                 node
                 for node in (values.get(name) for name in ("ipcm_node", "device_node"))
                 if isinstance(node, str) and node
             ),
         )
+
+    def _users(self, device: int) -> Users:
+        values = self._ask(("cndevGetProcessInfo",), device)
+        if isinstance(values, Unknown):
+            return values
+        found = []
+        for row in values.get("processes", ()):
+            pid, kibibytes = row.get("pid"), row.get("physical_used")
+            if not isinstance(pid, int):
+                return _NOT_FILLED
+            used = kibibytes * 1024 if isinstance(kibibytes, int) else None
+            found.append(AcceleratorProcess(pid=pid, memory_used_bytes=used))
+        return tuple(found)
 
     def _ask(self, functions: tuple[str, ...], *arguments: int) -> Mapping[str, Any] | Unknown:
         """Return what the first of these functions answers that the library serves."""

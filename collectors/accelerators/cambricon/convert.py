@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from agent.model.accelerator import Accelerator, AcceleratorKind, AcceleratorReading, Health
+from collectors.accelerators import processes, quantities
 from collectors.accelerators.cambricon.facts import (
     Chip,
     Instance,
@@ -17,12 +18,13 @@ from collectors.accelerators.cambricon.facts import (
     Number,
     Text,
     Unknown,
+    Users,
     known,
 )
+from collectors.accelerators.processes import Processes
 
 VENDOR = "cambricon"
 
-_NO_PROCESSES = "processes are not read: no table that lists any was seen"
 _MEBIBYTE = 1024 * 1024
 # Products with a known number of chips that each have an entry of their own. The MLU370-X8 shows
 # the power of the whole card, and the cap of the whole card, in both.
@@ -79,6 +81,16 @@ class _Values:
             self.unknown[name] = f"not plausible: the driver answered {answer}"
             return None
         return convert(answer)
+
+    def users(self, answer: Users, *, memory_total_bytes: int | None) -> Processes | None:
+        if isinstance(answer, Unknown):
+            self.unknown["processes"] = answer.reason
+            return None
+        found = processes.gathered(answer, memory_total_bytes=memory_total_bytes)
+        if isinstance(found, quantities.Unknown):
+            self.unknown["processes"] = found.reason
+            return None
+        return found
 
     def text(self, name: str, answer: Text) -> str | None:
         if isinstance(answer, Unknown) or not answer:
@@ -167,10 +179,10 @@ def _whole(chip: Chip, *, uuid: str, source: str, card: _Card | None, power: Num
         ),
         power_watts=values.number("power_watts", power, convert=float, low=1, high=5000),
         health=health,
+        processes=values.users(chip.users, memory_total_bytes=accelerator.memory_total_bytes),
         unknown={
             **values.unknown,
             "energy_joules": f"not offered by {source}",
-            "processes": _NO_PROCESSES,
         },
     )
     return Entry(
@@ -213,12 +225,12 @@ def _part(instance: Instance, *, chip: Chip, whole: Entry) -> Entry:
         memory_used_bytes=_memory_used(values, instance.load),
         utilization_ratio=_utilization(values, instance.load),
         health=health,
+        processes=values.users(instance.users, memory_total_bytes=accelerator.memory_total_bytes),
         unknown={
             **values.unknown,
             "temperature_celsius": shared,
             "power_watts": shared,
             "energy_joules": f"not offered by {parent.source}",
-            "processes": _NO_PROCESSES,
         },
     )
     return Entry(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-from agent.model.accelerator import Health
+from agent.model.accelerator import AcceleratorProcess, Health
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Unknown:
 
 Number = int | float | Unknown
 Text = str | Unknown
+Users = tuple[AcceleratorProcess, ...] | Unknown
 
 _Value = TypeVar("_Value", int, float, str)
 
@@ -50,6 +51,7 @@ class Instance:
     uuid: Text
     profile: Text
     load: Load
+    users: Users = Unknown("not asked")
     nodes: tuple[str, ...] = ()
 
 
@@ -72,6 +74,7 @@ class Chip:
     temperature_celsius: Number
     power_watts: Number
     verdict: Verdict
+    users: Users = Unknown("not asked")
     instances: tuple[Instance, ...] = ()
 
 
@@ -93,4 +96,5 @@ def silent_chip(index: int, *, why: Unknown, verdict: Verdict) -> Chip:
         temperature_celsius=why,
         power_watts=why,
         verdict=verdict,
+        users=why,
     )

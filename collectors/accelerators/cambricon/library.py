@@ -22,6 +22,7 @@ from collectors.accelerators.cambricon.structures import (
     HealthV2,
     Layout,
     MluInstance,
+    ProcessInfo,
 )
 
 # The newest version of cndev's interface that is known here first; a library that refuses it may
@@ -34,6 +35,8 @@ _FILL = 0xA5
 _SLACK_BYTES = 4096
 _INSTANCES_AT_FIRST = 16
 _INSTANCES_AT_MOST = 256
+_PROCESSES_AT_FIRST = 64
+_PROCESSES_AT_MOST = 4096
 
 _DEFAULT_HOME = "/usr/local/neuware"
 
@@ -110,6 +113,8 @@ class LiveCalls:
                 return Answer(code=0, value={"name": None if name is None else _decoded(name)})
             case "cndevGetAllMluInstanceInfo":
                 return self._instances(entry, arguments[0])
+            case "cndevGetProcessInfo":
+                return self._processes(entry, arguments[0])
         return self._structure(function, entry, *arguments)
 
     def _candidates(self) -> Iterator[str]:
@@ -159,6 +164,30 @@ class LiveCalls:
         if any(not each["uuid"] for each in instances):
             return Answer(code=explain.UNKNOWN_LAYOUT)
         return Answer(code=code, value={"instances": instances})
+
+    def _processes(self, entry: Any, device: int) -> Answer:
+        size = ctypes.sizeof(ProcessInfo)
+        capacity = _PROCESSES_AT_FIRST
+        for version in (*_VERSIONS, _VERSIONS[0]):
+            memory = _filled(size * capacity + _SLACK_BYTES)
+            ctypes.c_int32.from_buffer(memory).value = version
+            count = ctypes.c_uint32(capacity)
+            code = entry(ctypes.byref(count), ctypes.byref(memory), ctypes.c_int32(device))
+            if code == explain.INSUFFICIENT_SPACE and capacity < count.value <= _PROCESSES_AT_MOST:
+                capacity = count.value + _PROCESSES_AT_FIRST
+            elif code != explain.UNSUPPORTED_VERSION:
+                break
+        if code != explain.SUCCESS:
+            return Answer(code=code)
+        end = size * count.value
+        if count.value > capacity:
+            return Answer(code=explain.UNKNOWN_LAYOUT)
+        # A library with longer rows wrote beyond the end of ours.
+        if count.value and bytes(memory[end : end + size]) != bytes([_FILL]) * size:
+            return Answer(code=explain.UNKNOWN_LAYOUT)
+        layout = Layout(structure=ProcessInfo, fields=("pid", "physical_used"))
+        rows = [_values(layout, memory, offset=size * number) for number in range(count.value)]
+        return Answer(code=code, value={"processes": rows})
 
 
 class RecordedCalls:
@@ -213,7 +242,7 @@ def _plain(value: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {
         name: each for name, each in value.items() if isinstance(each, int | str)
     }
-    for name, kind in (("incidents", int), ("instances", Mapping)):
+    for name, kind in (("incidents", int), ("instances", Mapping), ("processes", Mapping)):
         listed = value.get(name)
         if isinstance(listed, list):
             plain[name] = [each for each in listed if isinstance(each, kind)]

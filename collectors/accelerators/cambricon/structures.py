@@ -244,6 +244,17 @@ class MluInstance(ctypes.Structure):
     ]
 
 
+class ProcessInfo(ctypes.Structure):
+    """Holds what a process uses, in KiB; 24 bytes."""
+
+    _fields_: ClassVar = [
+        ("version", ctypes.c_int32),
+        ("pid", ctypes.c_uint32),
+        ("physical_used", ctypes.c_uint64),
+        ("virtual_used", ctypes.c_uint64),
+    ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """Says what a function fills, and which fields of it are wanted.

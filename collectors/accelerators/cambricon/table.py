@@ -22,10 +22,13 @@ from collectors.accelerators.cambricon.facts import (
     Number,
     Text,
     Unknown,
+    Users,
     Verdict,
 )
 
 _NOT_SHOWN = Unknown("cnmon's table does not show it")
+_NOT_SEEN = Unknown("a cnmon table that lists processes was never seen: it is not read")
+_NOBODY = "No running processes found"
 _NO_HEALTH = Verdict(health=Health.UNKNOWN, because="cnmon's table does not tell the health")
 
 # Two values and their units are one word to the header.
@@ -79,7 +82,18 @@ class _Row:
 
 def read(text: str) -> list[Chip]:
     """Return the chips of a table in its order; [] where there is no table."""
-    return [_chip(row) for row in _rows(text.splitlines())]
+    lines = text.splitlines()
+    users = _users(lines)
+    return [_chip(row, users=users) for row in _rows(lines)]
+
+
+def _users(lines: Sequence[str]) -> Users:
+    """Return () where the table says that no process runs; a table that lists any was not seen."""
+    start = next((at for at, line in enumerate(lines) if "Processes:" in line), len(lines))
+    said = [" ".join(line.strip(" |").split()) for line in lines[start + 1 :] if line.strip()]
+    if len(said) == 4 and said[2] == _NOBODY and said[3].startswith("+-"):
+        return ()
+    return _NOT_SHOWN if start == len(lines) else _NOT_SEEN
 
 
 def _rows(lines: Sequence[str]) -> list[_Row]:
@@ -156,7 +170,7 @@ def _instance_number(values: Mapping[str, str]) -> str | None:
     return None
 
 
-def _chip(row: _Row) -> Chip:
+def _chip(row: _Row, *, users: Users) -> Chip:
     values = row.values
     return Chip(
         index=int(values["card"]),
@@ -169,12 +183,14 @@ def _chip(row: _Row) -> Chip:
         temperature_celsius=_match(values, "temp", _CELSIUS),
         power_watts=_pair(values, "pwr:usage/cap", unit="W", place=1),
         verdict=_NO_HEALTH,
+        users=users,
         instances=tuple(
             Instance(
                 number=int(_instance_number(each.values) or 0),
                 uuid=_NOT_SHOWN,
                 profile=_word(each.values, "name"),
                 load=_load(each.values),
+                users=users,
             )
             for each in row.instances
         ),

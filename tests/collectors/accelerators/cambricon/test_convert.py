@@ -45,6 +45,7 @@ def test_units_are_bytes_and_ratios():
     assert entry.accelerator.unknown == {}
     assert entry.reading.unknown["energy_joules"] == "not offered by cndev"
     assert set(entry.reading.unknown) == {"energy_joules", "processes"}
+    assert entry.reading.unknown["processes"] == "not asked"
 
 
 @pytest.mark.parametrize(

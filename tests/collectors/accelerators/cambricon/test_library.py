@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.model.accelerator import Health
+from agent.model.accelerator import AcceleratorProcess, Health
 from collectors.accelerators.cambricon import cndev, explain
 from collectors.accelerators.cambricon.cndev import Cndev
 from collectors.accelerators.cambricon.facts import Unknown
@@ -249,3 +249,53 @@ def test_a_crash_in_the_library_stays_in_the_child(stub):
 )
 def test_only_a_card_that_is_called_healthy_is_ok(values, health):
     assert cndev.verdict(values).health is health
+
+
+PROCESSES = """
+[card]
+uuid = 01012001-1913-0000-0000-00000000a001
+name = MLU370-X8
+memory_total = 23374
+process = 4242 1048576
+process = 77 2048
+
+[card]
+uuid = 01012001-1913-0000-0000-00000000a002
+name = MLU370-X8
+cndevGetProcessInfo = 2
+"""
+
+
+@pytest.mark.peer
+def test_processes_are_told_in_bytes(stub):
+    first, second = opened(stub(PROCESSES)).chips()
+
+    assert first.users == (
+        AcceleratorProcess(pid=4242, memory_used_bytes=2**30),
+        AcceleratorProcess(pid=77, memory_used_bytes=2**21),
+    )
+    assert isinstance(second.users, Unknown)
+    assert isinstance(second.load.memory_total_mebibytes, Unknown)
+
+
+@pytest.mark.peer
+def test_more_processes_than_expected_are_all_told(stub):
+    rows = "".join(f"process = {pid} 1\n" for pid in range(1, 101))
+
+    (chip,) = opened(stub(f"[card]\nname = MLU590\n{rows}")).chips()
+
+    assert [each.pid for each in chip.users] == list(range(1, 101))
+
+
+@pytest.mark.peer
+def test_longer_rows_of_a_later_library_are_noticed(stub):
+    first, _ = opened(stub(PROCESSES, kind="grown")).chips()
+
+    assert isinstance(first.users, Unknown)
+
+
+@pytest.mark.peer
+def test_an_idle_chip_is_used_by_nobody(stub):
+    first, _ = opened(stub("two-chips")).chips()
+
+    assert first.users == ()

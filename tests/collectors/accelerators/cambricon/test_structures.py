@@ -26,6 +26,7 @@ SIZES = {
     structures.HealthV1: 16,
     structures.MimMode: 8,
     structures.MluInstance: 1016,
+    structures.ProcessInfo: 24,
 }
 
 

@@ -209,3 +209,28 @@ def test_a_further_column_changes_nothing(name, data):
 @given(st.text(alphabet="| =+-0123456789%CWMiB/Name Card\n", max_size=400))
 def test_any_text_is_read_without_an_exception(text):
     table.read(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_nobody"),
+    [
+        ("", "", True),
+        ("No running processes found", "0     /   4242    python   100 MiB", False),
+        ("|  No running processes found", "|  No running processes fo", False),
+        ("| Processes:", "| Procs:", False),
+    ],
+)
+def test_nobody_is_told_only_where_the_table_says_so(old, new, is_nobody):
+    text = TABLES["release-6-modules"]
+
+    for chip in table.read(text.replace(old, new) if old else text):
+        assert (chip.users == ()) is is_nobody
+
+
+def test_a_table_cut_in_its_processes_says_nothing_of_them():
+    text = TABLES["release-6-modules"]
+    start = text.index("Processes:")
+
+    for end in range(start, len(text.rstrip()) - 78):
+        for chip in table.read(text[:end]):
+            assert chip.users != ()

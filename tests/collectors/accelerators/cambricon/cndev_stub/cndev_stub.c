@@ -25,6 +25,7 @@
  *   power             watts
  *   health, device_state, driver_state, overall, incident   codes of cndev
  *   mim = 1           MIM is on
+ *   process = PID KIB a process that uses it; several lines
  *   id, profile, profile_memory, node, ipcm      of an instance
  *   FUNCTION = CODE   this function returns CODE for this card
  * A number that is not given is not supported (code 10). An instance's memory and utilization are
@@ -50,7 +51,7 @@ enum {
     NOT_SUPPORTED = 10,
     NOT_FOUND = 14,
 };
-enum { MAX_UNITS = 64, MAX_RETURNS = 32, MAX_TEXT = 96, GROWTH = 64 };
+enum { MAX_UNITS = 64, MAX_RETURNS = 32, MAX_TEXT = 96, GROWTH = 64, MAX_PROCESSES = 128 };
 
 typedef struct { int32_t version; uint32_t number; } card_info;
 typedef struct { int32_t version; uint8_t uuid[37]; uint64_t ncs; } uuid_info;
@@ -114,6 +115,8 @@ typedef struct {
     uint32_t unused[128];
 } instance_info;
 
+typedef struct { int32_t version; uint32_t pid; uint64_t physical, virtual_used; } process_info;
+
 #define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type)
 SIZE(card_info, 8);
 SIZE(uuid_info, 56);
@@ -132,6 +135,7 @@ SIZE(health_v2, 34612);
 SIZE(health_v1, 16);
 SIZE(mim_mode, 8);
 SIZE(instance_info, 1016);
+SIZE(process_info, 24);
 
 typedef struct { int given; long long value; } number;
 typedef struct { char function[MAX_TEXT]; int code; } returned;
@@ -142,6 +146,8 @@ typedef struct {
     char uuid[MAX_TEXT], name[MAX_TEXT], pci[32], profile[MAX_TEXT], node[MAX_TEXT], ipcm[MAX_TEXT];
     number sn, board_sn, memory_total, memory_used, utilization, chip, board, power;
     number health, device_state, driver_state, overall, incident, mim, id, profile_memory, family;
+    process_info processes[MAX_PROCESSES];
+    int process_count;
     returns returns;
 } unit;
 
@@ -190,6 +196,14 @@ static void set_of_unit(unit *here, const char *key, const char *value) {
             snprintf((char *)here + texts[i].offset, texts[i].size, "%s", value);
             return;
         }
+    if (!strcmp(key, "process")) {
+        process_info *added = &here->processes[here->process_count++];
+        unsigned long long kib;
+        if (here->process_count > MAX_PROCESSES || sscanf(value, "%u %llu", &added->pid, &kib) != 2)
+            abort();
+        added->physical = kib;
+        return;
+    }
     add_return(&here->returns, key, value);
 }
 
@@ -518,6 +532,26 @@ int cndevGetAllMluInstanceInfo(int *count, instance_info *info, int device) {
         snprintf(each->profile, sizeof each->profile, "%s", from->profile);
         snprintf(each->node, sizeof each->node, "%s", from->node);
         snprintf(each->ipcm, sizeof each->ipcm, "%s", from->ipcm);
+    }
+    *count = found;
+    return SUCCESS;
+}
+
+int cndevGetProcessInfo(unsigned *count, process_info *info, int device) {
+    ENTER(device, 1)
+    unsigned found = (unsigned)here->process_count;
+    if (found > *count) {
+        *count = found;
+        return INSUFFICIENT_SPACE;
+    }
+#ifdef CNDEV_STUB_GROWN
+    size_t stride = sizeof *info + GROWTH;
+#else
+    size_t stride = sizeof *info;
+#endif
+    for (unsigned i = 0; i < found; i++) {
+        memset((char *)info + stride * i, 0x77, stride);
+        memcpy((char *)info + stride * i, &here->processes[i], sizeof *info);
     }
     *count = found;
     return SUCCESS;
