@@ -110,8 +110,10 @@ def head(length, *, authorization, path=PATH, content_type="multipart/form-data;
 def first_answer(device, request):
     with socket.create_connection(("127.0.0.1", device.port), timeout=20) as connection:
         connection.sendall(request)
-        top, _, body = connection.recv(65536).partition(b"\r\n\r\n")
-        return top.decode("latin-1"), body
+        stream = connection.makefile("rb")
+        lines = [line.decode("latin-1") for line in iter(stream.readline, b"\r\n")]
+        length = next((int(x.split(":")[1]) for x in lines if x.startswith("Content-Length:")), 0)
+        return "".join(lines), stream.read(length)
 
 
 @pytest.mark.parametrize(
