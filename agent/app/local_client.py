@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,10 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 def ask(
     path: Path,
     name: str,
-    /,
     *,
+    fields: Mapping[str, Any] | None = None,
     file: int | None = None,
     answer_seconds: float | None = ANSWER_SECONDS,
-    **fields: Any,
 ) -> dict[str, Any]:
     """Return the answer of the daemon that listens on `path`.
 
@@ -33,7 +33,7 @@ def ask(
         TransientError: no daemon answers there, or it may not be asked by this user.
         AgentError: what the daemon answered; of the kind that it raised.
     """
-    question = json.dumps({"ask": name, **fields}).encode("utf-8") + b"\n"
+    question = json.dumps({"ask": name, **(fields or {})}).encode("utf-8") + b"\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_SECONDS)
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 import agent
 from agent.app import loading
 from agent.config.settings import AcceleratorSettings, Settings
-from agent.errors import AgentError, BadInput, ConfigError
+from agent.errors import AgentError, BadInput, ConfigError, RequestError
 
 DEFAULT_CONFIG = Path("/etc/computility-agent/config.yaml")
 
@@ -104,7 +104,7 @@ def _run(words: Sequence[str]) -> int:
     parsed = parser.parse_args(words)
     try:
         return int(parsed.execute(parsed))
-    except (BadInput, ConfigError) as error:
+    except (BadInput, ConfigError, RequestError) as error:
         return fail(str(error), status=2)
     except AgentError as error:
         return fail(str(error), status=1)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.app import package_file, package_text
+from agent.cli import agent_packages
 from agent.cli.main import add_json_argument, fail
 from agent.workloads.package_format.errors import PackageRefused
 
@@ -17,6 +18,8 @@ EPILOG = """\
 example:
   computility-agent packages build person-structure/ --output person-structure.tar
   computility-agent packages inspect person-structure.tar
+  computility-agent packages push person-structure.tar
+  computility-agent packages list
 """
 INSPECT_EPILOG = """\
 example:
@@ -44,6 +47,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_inspect(actions)
     _add_build(actions)
+    agent_packages.add_list(
+        _add_action(
+            actions, "list", "list the packages of the running agent", agent_packages.LIST_EPILOG
+        )
+    )
+    agent_packages.add_push(
+        _add_action(
+            actions, "push", "hand a package to the running agent", agent_packages.PUSH_EPILOG
+        )
+    )
+    agent_packages.add_delete(
+        _add_action(
+            actions,
+            "delete",
+            "delete a package from the running agent",
+            agent_packages.DELETE_EPILOG,
+        )
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import json
 
 from agent.app import once, workload_plan, workload_plan_text
 from agent.app.workload_plan import PlanRequest
+from agent.cli import agent_services
 from agent.cli.main import add_config_argument, add_json_argument, load_settings_if_any
 from agent.errors import BadInput, RequestError
 from agent.model.workloads import EnvironmentVariable
@@ -14,6 +15,8 @@ from agent.model.workloads import EnvironmentVariable
 EPILOG = """\
 example:
   computility-agent services plan person-structure.tar --env LOG_LEVEL=debug
+  computility-agent services list
+  computility-agent services logs 76079e21 --follow
 """
 PLAN_EPILOG = """\
 example:
@@ -33,6 +36,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_plan(actions)
+    agent_services.add_list(
+        add_action(
+            actions, "list", "list the services of the running agent", agent_services.LIST_EPILOG
+        )
+    )
+    load = add_action(actions, "load", "load a service of a package", agent_services.LOAD_EPILOG)
+    add_load_arguments(load)
+    load.set_defaults(act=_load)
+    agent_services.add_unload(
+        add_action(actions, "unload", "unload services of a package", agent_services.UNLOAD_EPILOG)
+    )
+    agent_services.add_logs(
+        add_action(actions, "logs", "print what a service printed", agent_services.LOGS_EPILOG)
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -95,6 +112,10 @@ def _add_plan(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     add_load_arguments(parser)
     add_json_argument(parser)
     parser.set_defaults(act=_plan)
+
+
+def _load(arguments: argparse.Namespace) -> int:
+    return agent_services.load(arguments, variables=variables(arguments.env))
 
 
 def _plan(arguments: argparse.Namespace) -> int:

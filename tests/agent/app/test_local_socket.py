@@ -123,7 +123,7 @@ def test_a_question_brings_its_fields_and_its_file(path, tmp_path):
     server = serve(path, read=lambda asked: {**asked.fields, "read": asked.file.read().decode()})
     try:
         with (tmp_path / "package.tar").open("rb") as file:
-            answer = ask(path, "read", file=file.fileno(), name="x" * 200_000)
+            answer = ask(path, "read", fields={"name": "x" * 200_000}, file=file.fileno())
         assert answer == {"name": "x" * 200_000, "read": "content"}
     finally:
         server.stop(timeout_seconds=5)
