@@ -10,12 +10,12 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from agent.model.accelerator import Accelerator, AcceleratorKind, AcceleratorReading, Health
+from collectors.accelerators import processes
 from collectors.accelerators.kunlun import explain
-from collectors.accelerators.kunlun.facts import Chip, Missing, Number
+from collectors.accelerators.kunlun.facts import Chip, Missing, Number, Users
+from collectors.accelerators.quantities import Unknown
 
 VENDOR = "kunlun"
-
-_NO_PROCESSES = "processes are not read: no table that lists any was seen"
 
 _Value = TypeVar("_Value", int, float, str)
 
@@ -115,7 +115,7 @@ def reading(entry: Entry, *, source: str) -> AcceleratorReading:
     if _is_function(chip):
         temperature = Missing("measured for the whole card")
     values.unknown["energy_joules"] = f"not offered by {source}"
-    values.unknown["processes"] = _NO_PROCESSES
+    total = _memory_total(chip)
     return AcceleratorReading(
         uuid=entry.uuid,
         memory_used_bytes=values.take("memory_used_bytes", _memory_used(chip)),
@@ -124,8 +124,24 @@ def reading(entry: Entry, *, source: str) -> AcceleratorReading:
         power_watts=values.take("power_watts", entry.power_watts),
         energy_joules=None,
         health=_health(values, chip),
+        processes=_processes(
+            values, chip.users, memory_total_bytes=None if isinstance(total, Missing) else total
+        ),
         unknown=values.unknown,
     )
+
+
+def _processes(
+    values: _Values, users: Users, *, memory_total_bytes: int | None
+) -> processes.Processes | None:
+    if isinstance(users, Missing):
+        values.unknown["processes"] = users.reason
+        return None
+    found = processes.gathered(users, memory_total_bytes=memory_total_bytes)
+    if isinstance(found, Unknown):
+        values.unknown["processes"] = found.reason
+        return None
+    return found
 
 
 def _health(values: _Values, chip: Chip) -> Health:

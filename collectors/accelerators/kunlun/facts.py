@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agent.model.accelerator import AcceleratorProcess
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -16,6 +18,9 @@ class Missing:
 Text = str | Missing
 Whole = int | Missing
 Number = float | Missing
+Users = tuple[AcceleratorProcess, ...] | Missing
+
+_NOT_READ = Missing("a table of this tool that lists processes was never seen: it is not read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,7 @@ class Chip:
     temperature_celsius: Number
     power_watts: Number
     uncorrected_errors: Whole
+    users: Users = _NOT_READ
     chip_on_card: int | None = None
     node_number: int | None = None
 
@@ -60,6 +66,7 @@ def blank_chip(index: int, *, why: str) -> Chip:
         temperature_celsius=missing,
         power_watts=missing,
         uncorrected_errors=missing,
+        users=missing,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from agent.model.accelerator import AcceleratorProcess
 from collectors.accelerators.kunlun import explain, quantities
 from collectors.accelerators.kunlun.explain import Explanation
 from collectors.accelerators.kunlun.facts import (
@@ -15,6 +16,7 @@ from collectors.accelerators.kunlun.facts import (
     Missing,
     Number,
     Text,
+    Users,
     Whole,
     blank_chip,
 )
@@ -121,8 +123,25 @@ def _chip(library: Library, *, index: int) -> Chip:
         ),
         power_watts=_power(ask("xpumlDeviceGetPowerUsage")),
         uncorrected_errors=Missing("libxpuml counts no memory errors"),
+        users=_users(ask("xpumlDeviceGetComputeRunningProcesses")),
         node_number=None if isinstance(node, Missing) else node,
     )
+
+
+def _users(answer: Answer) -> Users:
+    if answer.code != explain.SUCCESS:
+        return _failed(answer)
+    found = []
+    for row in answer.value if isinstance(answer.value, list) else ():
+        pid, own = (row.get("node_pid"), row.get("pid")) if isinstance(row, Mapping) else (0, 0)
+        # Older libraries know no namespaces.
+        number = own if pid in (0, None) or pid in _NOT_AVAILABLE else pid
+        if not isinstance(number, int):
+            return Missing("libxpuml gives no number of a process")
+        used = row.get("used")
+        is_given = isinstance(used, int) and used not in _NOT_AVAILABLE
+        found.append(AcceleratorProcess(pid=number, memory_used_bytes=used if is_given else None))
+    return tuple(found)
 
 
 def _model(attributes: Answer, *, name: Answer) -> Text:

@@ -17,6 +17,7 @@ STRUCTURE_BYTES = 128
 _SLACK_BYTES = 384
 _NOT_WRITTEN = 0xFF
 _CANARY = 0xA5
+_MOST_PROCESSES = 256
 
 
 class Memory(ctypes.Structure):
@@ -81,11 +82,26 @@ class Attributes(ctypes.Structure):
     )
 
 
+class ProcessInfo(ctypes.Structure):
+    """Is one row of xpumlDeviceGetComputeRunningProcesses; bytes.
+
+    `pid` is that of the asker's namespace, `node_pid` that of the node's own.
+    """
+
+    _fields_ = (
+        ("pid", ctypes.c_uint32),
+        ("used", ctypes.c_uint64),
+        ("l3_used", ctypes.c_uint64),
+        ("node_pid", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint64 * 12),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Is what a call gave: its return code, and the value where the code is 0.
 
-    A value is a number, a text, or a structure's numbers and texts by field.
+    A value is a number, a text, a structure's numbers and texts by field, or a list of these.
     """
 
     code: int
@@ -216,6 +232,8 @@ _WITHOUT_VALUE = frozenset({"xpumlInit", "xpumlShutdown"})
 def _perform(call: Any, *, function: str, device: tuple[ctypes.c_void_p, ...]) -> Answer:
     if function in _WITHOUT_VALUE:
         return Answer(int(call()))
+    if function == "xpumlDeviceGetComputeRunningProcesses":
+        return _processes(call, device=device)
     if function in _STRUCTURES:
         return _structure(call, device=device, kind=_STRUCTURES[function])
     if function in _TEXT_BYTES:
@@ -240,6 +258,22 @@ def _structure(
         return Answer(explain.STRUCTURE_GREW)
     structure = kind.from_buffer_copy(buffer.raw[:STRUCTURE_BYTES])
     return Answer(code, _plain(structure))
+
+
+def _processes(call: Any, *, device: tuple[ctypes.c_void_p, ...]) -> Answer:
+    size = ctypes.sizeof(ProcessInfo)
+    content = bytes([_NOT_WRITTEN]) * (size * _MOST_PROCESSES + _SLACK_BYTES)
+    buffer = ctypes.create_string_buffer(content, len(content))
+    count = ctypes.c_uint(_MOST_PROCESSES)
+    code = int(call(*device, ctypes.byref(count), buffer))
+    if code != explain.SUCCESS:
+        return Answer(code)
+    end = size * count.value
+    # A library whose rows have grown wrote behind the last of ours.
+    if count.value > _MOST_PROCESSES or buffer.raw[end:] != content[end:]:
+        return Answer(explain.STRUCTURE_GREW)
+    rows = (ProcessInfo.from_buffer_copy(buffer.raw, size * row) for row in range(count.value))
+    return Answer(code, [_plain(row) for row in rows])
 
 
 def _text(call: Any, *, device: tuple[ctypes.c_void_p, ...], size: int) -> Answer:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ReadingUnavailable
-from agent.model.accelerator import Health
+from agent.model.accelerator import AcceleratorProcess, Health
 from collectors.accelerators.kunlun import xpuml
 from collectors.accelerators.kunlun.driver import RecordedDriver
 from collectors.accelerators.kunlun.plugin import KunlunConfig, KunlunPlugin
@@ -44,7 +44,8 @@ def values(plugin, *names):
 
 
 @pytest.mark.parametrize(
-    "structure", [xpuml.Memory, xpuml.Utilization, xpuml.PciInfo, xpuml.Attributes]
+    "structure",
+    [xpuml.Memory, xpuml.Utilization, xpuml.PciInfo, xpuml.Attributes, xpuml.ProcessInfo],
 )
 def test_a_structure_has_the_size_of_the_interface(structure):
     assert ctypes.sizeof(structure) == xpuml.STRUCTURE_BYTES == 128
@@ -56,6 +57,7 @@ def test_fields_stand_where_the_interface_has_them():
     assert (xpuml.PciInfo.device_id.offset, xpuml.PciInfo.bus_id.offset) == (16, 24)
     assert xpuml.Attributes.memory_mebibytes.offset == 40
     assert xpuml.Attributes.serial.offset == 56
+    assert (xpuml.ProcessInfo.used.offset, xpuml.ProcessInfo.node_pid.offset) == (8, 24)
 
 
 def test_two_cards_of_k200_are_four_chips(play):
@@ -253,3 +255,30 @@ def test_a_call_that_never_returns_can_be_killed(scenario, xpuml_stubs):
         assert process.poll() is None
         process.kill()
     assert process.returncode == -signal.SIGKILL
+
+
+def test_processes_go_by_the_numbers_of_the_node(play):
+    used, idle, silent = play("processes").read()
+
+    assert used.processes == (
+        AcceleratorProcess(pid=4242, memory_used_bytes=2 << 30),
+        AcceleratorProcess(pid=4300, memory_used_bytes=MIB),
+    )
+    assert idle.processes == ()
+    assert silent.processes is None
+    assert silent.unknown["processes"]
+    assert silent.memory_used_bytes == 0
+
+
+def test_rows_of_another_length_are_noticed(play):
+    used, idle, _ = play("processes", stub="grown").read()
+
+    assert used.processes is None
+    assert used.unknown["processes"]
+    assert idle.processes == ()
+
+
+def test_an_older_library_knows_no_namespaces(play):
+    used, _, _ = play("processes", stub="old").read()
+
+    assert [each.pid for each in used.processes] == [7, 4300]

@@ -20,6 +20,7 @@
  *   pci = 00000000:1a:00.0   serial = …   name = K200
  *   memory_total, memory_used, l3_total, l3_used   bytes     utilization   percent
  *   temperature   degrees Celsius     power   milliwatts     state, model, architecture, minor
+ *   process = PID BYTES NODE_PID   a process that uses it; several lines
  *   FUNCTION = CODE          this function returns CODE for this device
  * A number that is not given is not supported (code 3); `all-ones` is "not available".
  *
@@ -42,7 +43,8 @@ enum {
     INSUFFICIENT_SIZE = 7,
 };
 
-enum { MAX_CARDS = 64, MAX_OVERRIDES = 16, MAX_TEXT = 96, STRUCTURE_BYTES = 128 };
+enum { MAX_CARDS = 64, MAX_OVERRIDES = 16, MAX_TEXT = 96, MAX_PROCESSES = 8,
+       STRUCTURE_BYTES = 128 };
 
 typedef struct {
     uint64_t page_size, total, free, used, l3_page_size, l3_total, l3_free, l3_used;
@@ -66,6 +68,15 @@ typedef struct {
     uint64_t memory_mebibytes, l3_mebibytes, serial[2], reserved[7];
 } attributes_info;
 
+typedef struct {
+    uint32_t pid;
+    uint64_t used, l3_used;
+    uint32_t node_pid;
+    uint64_t reserved[12];
+} process_info;
+
+_Static_assert(sizeof(process_info) == STRUCTURE_BYTES, "process");
+_Static_assert(offsetof(process_info, used) == 8 && offsetof(process_info, node_pid) == 24, "");
 _Static_assert(sizeof(memory_info) == STRUCTURE_BYTES, "memory");
 _Static_assert(sizeof(utilization_info) == STRUCTURE_BYTES, "utilization");
 _Static_assert(sizeof(pci_info) == STRUCTURE_BYTES, "pci");
@@ -89,6 +100,8 @@ typedef struct {
     char pci[32], serial[MAX_TEXT], name[MAX_TEXT];
     number memory_total, memory_used, l3_total, l3_used, utilization, temperature, power;
     number state, model, architecture, minor;
+    int process_count;
+    process_info processes[MAX_PROCESSES];
     int override_count;
     override overrides[MAX_OVERRIDES];
 } card;
@@ -173,6 +186,13 @@ static void set(const char *key, const char *value) {
         snprintf(here->serial, sizeof here->serial, "%s", value);
     } else if (strcmp(key, "name") == 0) {
         snprintf(here->name, sizeof here->name, "%s", value);
+    } else if (strcmp(key, "process") == 0 && here->process_count < MAX_PROCESSES) {
+        process_info *added = &here->processes[here->process_count++];
+        unsigned long long used;
+        if (sscanf(value, "%u %llu %u", &added->pid, &used, &added->node_pid) != 3) {
+            fail("no process", value);
+        }
+        added->used = used;
     } else {
         fail("unknown key", key);
     }
@@ -341,6 +361,25 @@ int xpumlDeviceGetMemoryInfo(device asked, memory_info *place) {
     info.l3_used = here->l3_used.value;
     info.l3_free = info.l3_total - info.l3_used;
     write_structure(place, &info, offsetof(memory_info, used));
+    return SUCCESS;
+}
+
+int xpumlDeviceGetComputeRunningProcesses(device asked, unsigned int *count, void *rows) {
+    BEGIN(asked)
+    if (*count < (unsigned int)here->process_count) {
+        *count = (unsigned int)here->process_count;
+        return INSUFFICIENT_SIZE;
+    }
+    *count = (unsigned int)here->process_count;
+#if defined XPUML_STUB_GROWN
+    const size_t stride = STRUCTURE_BYTES + 32;
+#else
+    const size_t stride = STRUCTURE_BYTES;
+#endif
+    for (int i = 0; i < here->process_count; i++) {
+        write_structure((char *)rows + stride * (size_t)i, &here->processes[i],
+                        offsetof(process_info, l3_used));
+    }
     return SUCCESS;
 }
 
