@@ -177,6 +177,8 @@ class DownloadQueue:
         with self._condition:
             self._running.discard(download.generation)
             was_cut = download.cancellation.is_cancelled
+            # One that had failed when a push took it up again has something left to do.
+            is_done = is_done and not was_cut
             if is_done:
                 if self._downloads.get(download.generation) is download:
                     del self._downloads[download.generation]

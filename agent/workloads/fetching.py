@@ -231,6 +231,14 @@ class Fetching:
         download.furthest_bytes = 0
         part.restart()
 
+    def _begin_without(self, download: Download) -> None:
+        part, download.part = download.part, None
+        download.kept_bytes = download.furthest_bytes = 0
+        download.size_bytes = None
+        download.validator = None
+        if part is not None:
+            part.close()
+
     def _stumbled(self, download: Download, error: AgentError) -> bool:
         if download.cancellation.is_cancelled:
             return False
@@ -276,5 +284,8 @@ class Fetching:
                     "event=package_waiting package=%s reason=%s", download.package_id, error
                 )
                 return False
+            if not keeps_part:
+                # The next push of the same file may take it up at once.
+                self._begin_without(download)
         logger.warning("event=package_failed package=%s reason=%s", download.package_id, reason)
         return True

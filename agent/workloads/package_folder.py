@@ -60,6 +60,11 @@ class PackageFolder:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
+    def remove_part(self, generation: str) -> None:
+        """Remove a file that did not become whole, if it is there."""
+        with contextlib.suppress(OSError):
+            self.part(generation).unlink(missing_ok=True)
+
     def remove_others(self, generations: Collection[str]) -> int:
         """Remove all files but those of these generations; return how many went."""
         count = 0

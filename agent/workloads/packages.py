@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import re
 import threading
@@ -19,7 +18,6 @@ from agent.errors import (
     NotFoundError,
     PermanentError,
     RequestError,
-    TransientError,
 )
 from agent.model.clock import Clock
 from agent.model.workloads import Digests, InstalledPackage, Manifest, Package
@@ -27,7 +25,7 @@ from agent.store import packages as rows
 from agent.store.database import Database
 from agent.store.packages import PackageRow, PushRow
 from agent.transport import addresses
-from agent.transport.download import Cancellation, Downloader
+from agent.transport.download import Downloader
 from agent.workloads import digests as digesting
 from agent.workloads import package_view
 from agent.workloads.arrival import Limits
@@ -37,13 +35,12 @@ from agent.workloads.fetching import Fetching
 from agent.workloads.free_space import FreeSpace
 from agent.workloads.package_folder import PackageFolder
 from agent.workloads.package_keeper import PackageKeeper
-from agent.workloads.part_file import PartFile
 from agent.workloads.rates import TokenBucket
+from agent.workloads.uploads import Uploads
 
 logger = logging.getLogger(__name__)
 
 _PACKAGE_ID = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]{0,63}")
-_PIECE_BYTES = 1 << 20
 _MIB = 1 << 20
 _GIB = 1 << 30
 
@@ -92,7 +89,7 @@ class Packages:
         # Held over every decision about a package, so that no push, upload, deletion or arrival
         # comes between another's look at the row and its deed.
         self._lock = threading.RLock()
-        self._uploads: set[Cancellation] = set()
+        self._uploads = Uploads(folder=self._folder, limits=self._limits, clock=clock)
         self._keeper = PackageKeeper(
             database=database, folder=self._folder, clock=clock, lock=self._lock
         )
@@ -139,9 +136,7 @@ class Packages:
 
     def stop(self, *, timeout_seconds: float) -> None:
         """Cut what is on its way; it goes on at the next start."""
-        with self._lock:
-            for upload in self._uploads:
-                upload.cancel("the agent stops")
+        self._uploads.stop()
         self._queue.stop(timeout_seconds=timeout_seconds)
 
     @property
@@ -207,33 +202,24 @@ class Packages:
                 return
             self._refuse_while_used(rows.has_services(statements, package_id))
         started = self._clock.monotonic()
-        cancellation = Cancellation()
         generation = self._folder.new_generation()
-        with self._lock:
-            if self._queue.is_stopping:
-                raise TransientError("the agent stops")
-            self._uploads.add(cancellation)
         try:
-            size_bytes = self._copy(file, generation, digests, cancellation)
-            manifest = self._inspect(self._folder.part(generation))
-            with self._lock:
-                cancellation.check()
-                replaced = self._keeper.put_in_force(
-                    package_id, generation, manifest=manifest, size_bytes=size_bytes,
-                    digests=digests, source=None,
-                )  # fmt: skip
-                if replaced is not None and replaced.push is not None:
-                    self._let_go(replaced.push)
+            with self._uploads.receive(file, generation, digests) as upload:
+                manifest = self._inspect(upload.path)
+                with self._lock:
+                    upload.check()
+                    replaced = self._keeper.put_in_force(
+                        package_id, generation, manifest=manifest, size_bytes=upload.size_bytes,
+                        digests=digests, source=None,
+                    )  # fmt: skip
+                    if replaced is not None and replaced.push is not None:
+                        self._let_go(replaced.push)
         except AgentError as error:
             logger.warning("event=package_refused package=%s reason=%s", package_id, error)
             raise
-        finally:
-            with self._lock:
-                self._uploads.discard(cancellation)
-            self._folder.part(generation).unlink(missing_ok=True)
         logger.info(
             "event=package_ready package=%s size_bytes=%d seconds=%.1f source=upload",
-            package_id, size_bytes, self._clock.monotonic() - started,
+            package_id, upload.size_bytes, self._clock.monotonic() - started,
         )  # fmt: skip
         self._on_change()
 
@@ -319,28 +305,6 @@ class Packages:
         else:
             self._queue.drop(push.generation)
 
-    def _copy(
-        self, file: BinaryIO, generation: str, digests: Digests, cancellation: Cancellation
-    ) -> int:
-        announced_bytes = _remaining_bytes(file)
-        self._limits.check_size(announced_bytes)
-        self._limits.space.check(announced_bytes)
-        with PartFile(
-            self._folder.part(generation),
-            kept_bytes=0,
-            digests=digests,
-            clock=self._clock,
-            on_synced=lambda _: None,
-            check=cancellation.check,
-        ) as part:
-            while piece := _read(file):
-                cancellation.check()
-                self._limits.check_size(part.size_bytes + len(piece))
-                part.write(piece)
-            part.sync()
-            digesting.compare(digests, part.digests(), size_bytes=part.size_bytes)
-            return part.size_bytes
-
 
 def check_id(package_id: str) -> None:
     """Raise RequestError for what cannot be the id of a package."""
@@ -370,24 +334,6 @@ def _continued(old: PushRow | None, url: str, digests: Digests) -> PushRow | Non
         validator=old.validator if url == old.url else None,
         error=None,
     )
-
-
-def _read(file: BinaryIO) -> bytes:
-    try:
-        return file.read(_PIECE_BYTES)
-    except OSError as error:
-        raise TransientError(f"the upload cannot be read: {error.strerror}") from error
-
-
-def _remaining_bytes(file: BinaryIO) -> int:
-    """Return how much a file still holds, 0 where it cannot tell."""
-    try:
-        here = file.tell()
-        end = file.seek(0, io.SEEK_END)
-        file.seek(here)
-    except (OSError, ValueError):
-        return 0
-    return end - here
 
 
 def _bytes_per_second(settings: WorkloadSettings) -> float | None:

@@ -132,9 +132,13 @@ class Home:
     def stumbled(self, words, package_id="a"):
         return self.until(lambda each: words in (each.error or ""), package_id)
 
-    @property
-    def files(self) -> list[str]:
-        return sorted(path.suffix for path in (self.folder / "packages").iterdir())
+    def keeps(self, suffixes: list[str]) -> None:
+        """Wait until these files alone are there: a row goes before its file does."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        folder = self.folder / "packages"
+        while sorted(path.suffix for path in folder.iterdir()) != suffixes:
+            assert time.monotonic() < end, list(folder.iterdir())
+            threading.Event().wait(0.005)
 
     def content(self, package_id="a") -> bytes:
         return Path(self.packages.installed(package_id).file).read_bytes()
@@ -180,11 +184,13 @@ def test_a_pushed_package_arrives_whole(home, serve, caplog):
     assert package.source == f"http://localhost:{server.port}/file.tar?***"
     assert home.content() == CONTENT
     assert home.inspected == [CONTENT]
-    assert home.files == [".tar"]
+    home.keeps([".tar"])
     installed = home.packages.installed("a")
     assert installed.image == f"computility-agent/package:{installed.generation}"
     assert Path(installed.file).name == f"{installed.generation}.tar"
-    assert home.changes >= 2
+    # What follows an arrival may still be on its way.
+    home.stop()
+    assert home.changes == 2
     assert "event=package_accepted package=a" in caplog.text
     assert "event=package_ready package=a" in caplog.text
     assert "hunter2" not in caplog.text + repr(package)
@@ -254,10 +260,10 @@ def test_a_wrong_digest_is_fetched_once_more_and_has_failed_then(home, serve, ca
     package = home.failed()
     assert f"MD5 of the {len(CONTENT)} bytes that came is {md5(CONTENT).md5}" in package.error
     assert [asked.offset for asked in server.asked] == [0, 0]
-    assert home.files == []
+    home.keeps([])
     assert home.packages.installed("a") is None
-    assert caplog.text.count("event=package_failed") == 1
     home.restart()
+    assert caplog.text.count("event=package_failed") == 1
     assert home.packages.get("a").error == package.error
 
 
@@ -315,7 +321,28 @@ def test_a_bad_package_has_failed_and_leaves_nothing(home, serve):
     home.refusal = "algo.yaml is missing"
     home.push(serve().url)
     assert home.failed().error == "algo.yaml is missing"
-    assert home.files == []
+    home.keeps([])
+
+
+@pytest.mark.parametrize("status", [None, 404])
+def test_a_push_at_the_moment_of_a_failure_is_not_lost(home, serve, status):
+    good, bad = serve(), serve()
+    home.refusal = None if status else "no algo.yaml"
+    if status:
+        bad.always(b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n")
+    changed = home.changed
+
+    def push_again():
+        changed()
+        if home.packages.list()[0].state is PackageState.FAILED:
+            home.refusal = None
+            home.push(good.url)
+
+    home.changed = push_again
+    home.restart()
+    home.push(bad.url)
+    home.until(lambda each: each.state is PackageState.READY)
+    assert home.content() == CONTENT
 
 
 def test_a_package_that_is_too_large_has_failed(home, serve):
@@ -328,7 +355,7 @@ def test_a_package_that_is_too_large_has_failed(home, serve):
     server.always(b"HTTP/1.1 200 OK\r\n\r\n" + CONTENT)
     home.push(server.url, package_id="b")
     assert "package_maximum_gib" in home.failed("b").error
-    assert home.files == []
+    home.keeps([])
 
 
 def test_a_download_that_gets_no_byte_gives_up_and_keeps_what_is_there(home, serve):
@@ -351,13 +378,13 @@ def test_what_is_there_of_a_failed_download_is_kept_a_week(home, serve):
     home.stumbled("broke off")
     server.always(b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n")
     home.failed()
-    assert home.files == [".part"]
+    home.keeps([".part"])
     home.clock.shift_seconds += 6 * 86400
     home.restart()
-    assert home.files == [".part"]
+    home.keeps([".part"])
     home.clock.shift_seconds += 2 * 86400
     home.restart()
-    assert home.files == []
+    home.keeps([])
     assert home.packages.get("a").state is PackageState.FAILED
 
 
@@ -405,7 +432,7 @@ def test_another_file_takes_the_place_of_one_that_is_on_its_way(home, serve):
     home.ready()
     assert home.content() == OTHER
     home.stop()
-    assert home.files == [".tar"]
+    home.keeps([".tar"])
 
 
 def test_a_waiting_download_is_woken_by_the_next_push(home, serve):
@@ -434,7 +461,7 @@ def test_the_file_in_force_stays_until_the_next_is_verified(home, serve):
     home.push(serve(OTHER).url, OTHER)
     home.ready()
     assert home.content() == OTHER
-    assert home.files == [".tar"]
+    home.keeps([".tar"])
 
 
 def test_a_push_of_what_is_here_changes_nothing(home, serve):
@@ -460,7 +487,7 @@ def test_nothing_moves_a_package_while_a_service_exists(home, serve):
     with pytest.raises(ConflictError, match="unload"):
         home.packages.receive("a", file=io.BytesIO(OTHER), digests=md5(OTHER))
     assert home.packages.get("a").state is PackageState.READY
-    assert home.files == [".tar"]
+    home.keeps([".tar"])
 
 
 def test_a_deleted_package_is_gone_with_what_was_on_its_way(home, serve):
@@ -478,7 +505,7 @@ def test_a_deleted_package_is_gone_with_what_was_on_its_way(home, serve):
     assert home.packages.list() == ()
     assert home.packages.installed("a") is None
     home.stop()
-    assert home.files == []
+    home.keeps([])
 
 
 def test_packages_are_listed_oldest_first(home, serve):
@@ -515,7 +542,7 @@ def test_an_uploaded_package_is_in_force_at_once(home):
     assert home.content() == CONTENT
     home.packages.receive("a", file=io.BytesIO(OTHER), digests=md5(OTHER))
     assert home.content() == OTHER
-    assert home.files == [".tar"]
+    home.keeps([".tar"])
 
 
 def test_an_upload_ends_the_push_that_was_on_its_way(home, serve):
@@ -527,7 +554,7 @@ def test_an_upload_ends_the_push_that_was_on_its_way(home, serve):
     assert home.packages.get("a").state is PackageState.READY
     home.restart()
     assert home.packages.get("a").state is PackageState.READY
-    assert home.files == [".tar"]
+    home.keeps([".tar"])
 
 
 def test_a_bad_upload_leaves_everything_as_it_was(home):
@@ -540,7 +567,7 @@ def test_a_bad_upload_leaves_everything_as_it_was(home):
     with pytest.raises(PermanentError, match=r"no algo\.yaml"):
         home.packages.receive("b", file=io.BytesIO(OTHER), digests=md5(OTHER))
     assert home.content() == CONTENT
-    assert home.files == [".tar"]
+    home.keeps([".tar"])
     assert [each.package_id for each in home.packages.list()] == ["a"]
 
 
@@ -551,7 +578,7 @@ def test_an_upload_without_room_is_refused(home):
     home.start()
     with pytest.raises((NoRoomError, PermanentError), match=r"room|can never fit"):
         home.packages.receive("a", file=io.BytesIO(CONTENT), digests=md5(CONTENT))
-    assert home.files == []
+    home.keeps([])
 
 
 def test_a_file_that_went_missing_has_failed_until_it_is_back(home, serve):
@@ -587,7 +614,7 @@ def test_files_that_belong_to_nobody_are_removed_at_the_start(home, serve):
     for name in ("0123456789abcdef.part", "0123456789abcdef.tar", "stray"):
         (home.folder / "packages" / name).write_bytes(b"x")
     home.start()
-    assert home.files == [".tar"]
+    home.keeps([".tar"])
     assert home.content() == CONTENT
 
 
@@ -663,4 +690,4 @@ def test_an_upload_is_cut_by_the_stop(home):
     release.set()
     thread.join(PATIENCE_SECONDS)
     assert failures == ["the agent stops"]
-    assert home.files == []
+    home.keeps([])
