@@ -188,7 +188,7 @@ class DeviceApi:
             by_code.setdefault(identity.computility_code, identity)
         if query.computility_code is not None:
             by_code = {query.computility_code: by_code[query.computility_code]}
-        view, services = self._view(), self._services()
+        view, services = self._view(), self._known_services()
         matching = [
             ComputilityInfo(
                 computility_code=code,
@@ -208,6 +208,14 @@ class DeviceApi:
         response.data = wire_monitoring.encode_computility_list(
             matching, query=query, request_id=requests.request_id()
         )
+
+    def _known_services(self) -> Sequence[Service] | None:
+        """Return the services, None where they cannot be told now: the rest still can."""
+        try:
+            return self._services()
+        except TransientError as error:
+            logger.debug("services unknown reason=%s", error.reason)
+            return None
 
 
 class _Resource:

@@ -39,9 +39,9 @@ def device_info(
     computility_code: str,
     address: str | None,
     identify: IdentifyAccelerator,
-    services: Sequence[Service] = (),
+    services: Sequence[Service] | None = (),
 ) -> DeviceInfo:
-    """Return what is known of this node; what is not known has no key.
+    """Return what is known of this node; what is not known has no key. `services` None is unknown.
 
     A sum of which a part is unknown is unknown: `Disk` and `DiskUsed` are there only if every
     file system answered, and agree with the sum of `DiskDetails` up to rounding.
@@ -61,7 +61,9 @@ def device_info(
         disk_used=UNSET if disks is None else _sum_gib([disk.used_bytes for disk in disks]),
         disk_details=UNSET if disks is None else [_disk(disk) for disk in disks],
         xpu_monitors=_accelerators(view, identify=identify),
-        algo_service_monitors=[_service(each, view=view, identify=identify) for each in services],
+        algo_service_monitors=UNSET
+        if services is None
+        else [_service(each, view=view, identify=identify) for each in services],
     )
 
 

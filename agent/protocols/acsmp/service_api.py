@@ -14,7 +14,7 @@ from agent.model.workloads import Service
 from agent.protocols.acsmp import requests, wire_services, xpu_types
 from agent.protocols.acsmp.wire_services import AlgoService
 from agent.protocols.acsmp.xpu_types import IdentifyAccelerator
-from agent.workloads.services import ServiceLoad
+from agent.workloads.service_planner import ServiceLoad
 
 LOGS_BYTES_MAXIMUM = 1024 * 1024
 

@@ -174,7 +174,7 @@ class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True):
     disk_used: float | UnsetType = field(name="DiskUsed", default=UNSET)
     disk_details: Sequence[DiskDetail] | UnsetType = field(name="DiskDetails", default=UNSET)
     xpu_monitors: Sequence[XpuMonitor] | UnsetType = field(name="XpuMonitors", default=UNSET)
-    algo_service_monitors: Sequence[AlgoServiceMonitor] = field(
+    algo_service_monitors: Sequence[AlgoServiceMonitor] | UnsetType = field(
         name="AlgoServiceMonitors", default=()
     )
 

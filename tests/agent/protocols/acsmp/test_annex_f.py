@@ -80,7 +80,7 @@ class FakePackages:
 
 
 class FakeServices:
-    """Notes what it is asked; `error` is raised by whatever changes something."""
+    """Notes what it is asked; `error` is raised by its orders, `trouble` by its list."""
 
     def __init__(self):
         self.error = None
@@ -90,6 +90,7 @@ class FakeServices:
             make_service(SECOND, state=ServiceState.ERROR),
         ]
         self.output = b"line\n"
+        self.trouble = None
 
     def _note(self, *call):
         if self.error is not None:
@@ -104,6 +105,8 @@ class FakeServices:
         self._note("unload", package_id, service_id)
 
     def services(self):
+        if self.trouble is not None:
+            raise self.trouble
         return tuple(self.known)
 
     def logs(self, service_id, *, replica, tail_lines):
@@ -350,6 +353,14 @@ def test_services_are_monitored_in_annex_g(api, golden):
     answer = api.ask("GET", "/Computility")
     found = answer.json["Data"]["PageContent"][0]["DeviceInfos"][0]["AlgoServiceMonitors"]
     assert found == golden("algo_service_monitors")
+
+
+def test_services_that_cannot_be_told_now_cost_annex_g_only_their_key(api):
+    api.services.trouble = TransientError("the disk is busy")
+    info = api.ask("GET", "/Computility").json["Data"]["PageContent"][0]["DeviceInfos"][0]
+    assert "AlgoServiceMonitors" not in info
+    assert info["Cpu"] == 64
+    assert_failure(api.ask("POST", "/AlgoServices/Devices/Search"), 503, "busy")
 
 
 def test_the_kind_of_chips_that_are_not_known_has_no_key(api):
