@@ -160,6 +160,7 @@ class Actions:
 
     def _create(self, step: Create, taken: Counter[str]) -> None:
         service, key, name = step.service, step.replica, _name(step.replica)
+        self._tried.add(name)
         package = self._installed(service.package_id)
         if package is None or package.generation != service.generation or package.image is None:
             self.failures[key] = f"package {service.package_id} is no longer the one it was made of"
@@ -172,7 +173,6 @@ class Actions:
             self._fetch_licence(key, service)
             return
         self._say(key, name, "its container is being made")
-        self._tried.add(name)
         if self._jobs.has(name) or self._attempts.wait_seconds(name) > 0:
             return
         try:
@@ -209,17 +209,17 @@ class Actions:
 
         def then(error: AgentError | None) -> None:
             self._reserved.pop(name, None)
+            # Counted too where something was missing: a load that brings nothing must not spin.
+            self._attempts.count(name)
             if isinstance(error, ImageMissing) and package.image is not None:
                 self._missing_images.add(package.image)
                 self._failures.pop(name, None)
             elif isinstance(error, LicenceMissing):
                 self._licence_files.pop(service.service_id, None)
+            elif error is None:
+                self._failures.pop(name, None)
             else:
-                self._attempts.count(name)
-                if error is None:
-                    self._failures.pop(name, None)
-                else:
-                    self._fail(name, str(error))
+                self._fail(name, str(error))
 
         self._try(name, work, lane=Lane.START, then=then)
 
@@ -236,7 +236,6 @@ class Actions:
         def then(error: AgentError | None) -> None:
             if error is None:
                 self._attempts.forget(subject)
-                self._failures.pop(subject, None)
                 self._missing_images.discard(reference)
             else:
                 self._attempts.count(subject)
@@ -255,7 +254,6 @@ class Actions:
         def then(error: AgentError | None) -> None:
             if error is None:
                 self._attempts.forget(subject)
-                self._failures.pop(subject, None)
                 self._licence_files.update((service.service_id, each) for each in found)
             else:
                 self._attempts.count(subject)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -224,6 +225,7 @@ def test_a_service_that_is_unloaded_while_it_starts_leaves_nothing(bench: Bench)
     bench.look()  # finds that the image is missing
     bench.reconciler.reconcile()  # begins to load it
     bench.threads.run_all()
+    bench.clock.seconds += 1.0
     bench.reconciler.reconcile()  # begins the start
     (start,) = bench.threads.waiting
     bench.threads.waiting.clear()
@@ -318,11 +320,67 @@ def test_replicas_spread_over_the_chips_even_when_they_start_at_once():
     assert given == {f"chip-{index}": 1 for index in range(4)}
 
 
+def test_a_chip_is_taken_from_the_moment_that_it_was_chosen():
+    bench = Bench(chips=2)
+    bench.load("p", accelerators=1)
+    bench.settle()
+    bench.load("p", accelerators=1)
+    bench.reconciler.reconcile()  # chooses, and the start is still on its way
+    bench.load("p", accelerators=1)
+    bench.reconciler.reconcile()
+    bench.settle()
+
+    given = Counter(
+        each.uuid
+        for container in bench.runtime.all_containers()
+        for each in labels.accelerators_of(container.labels)
+    )
+    assert sorted(given.values()) == [1, 2]
+
+
+def test_a_licence_that_was_removed_by_hand_is_fetched_again(bench: Bench, tmp_path: Path):
+    service_id = bench.load(licence_url="http://licences/1")
+    licence = tmp_path / "licence"
+    bench.disk.licences[service_id] = licence  # the folder of it was emptied
+    bench.look()
+
+    bench.settle(seconds=10.0)
+    assert bench.running() == {}
+    licence.touch()
+    bench.settle()
+
+    assert (service_id, 0) in bench.running()
+
+
+def test_an_old_failure_is_not_the_reason_of_a_new_end(bench: Bench):
+    service_id = bench.load()
+    bench.settle()
+    container_id = bench.running()[service_id, 0]
+    bench.runtime.refusals["recover"] = TransientError("too busy")
+    bench.runtime.stop_by_hand(container_id)
+    bench.look()
+    bench.look()
+    assert "too busy" in (bench.service(service_id).reason or "")
+    seen = bench.runtime.inspect_always(container_id)
+    bench.runtime.start(  # an operator does
+        ContainerSpec(name=seen.name, image=seen.image, labels=seen.labels)
+    )
+    bench.look()
+
+    bench.runtime.stop_by_hand(container_id, exit_code=9)
+    bench.look()
+
+    assert bench.service(service_id).reason == "it ended with 9; it is being started"
+
+
 def test_a_service_waits_for_chips_and_gets_them_soon_after_they_appear():
     bench = Bench()
     service_id = bench.load(accelerators=1)
     bench.settle(seconds=60.0)
     assert bench.service(service_id).state is ServiceState.ERROR
+    wait_seconds = bench.look()
+    assert wait_seconds is not None
+    assert wait_seconds <= 5.0
     bench.view = Bench(chips=1).view
 
     bench.settle(seconds=6.0)
@@ -374,10 +432,12 @@ def test_a_container_that_cannot_be_removed_is_tried_with_backoff(bench: Bench):
     service_id = bench.load()
     bench.settle()
     bench.unload(service_id)
+    del bench.disk.packages["p"]
     bench.runtime.refusals["stop"] = TransientError("it does not end")
 
     bench.settle(seconds=100.0)
     assert 4 <= bench.runtime.calls["stop"] <= 9
+    assert "remove_image" not in bench.runtime.calls  # it is in use
 
     del bench.runtime.refusals["stop"]
     bench.settle()
