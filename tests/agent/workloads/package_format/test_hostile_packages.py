@@ -329,9 +329,13 @@ IMAGES = {
     "zstd-layer-that-says-tar": (oci_with_layer(b"\x28\xb5\x2f\xfd" + bytes(99)), "zstd"),
     "encrypted-layer": (oci_with_layer(b"x" * 999, "layer.v1.tar+gzip+encrypted"), "encrypted"),
     "gzip-bomb-by-ratio": (samples.package(gzip.compress(ZEROS)), "more than 200 times"),
+    "larger-than-this-agent-takes": (
+        samples.package(samples.tar([("z", bytes(9 * MIB))])),
+        "holds more than 8388608",
+    ),
     "gzip-bomb-by-size": (
         samples.package(gzip.compress(samples.tar([("z", bytes(20 * MIB))]))),
-        "more than",
+        "holds more than 8388608",
     ),
     "layer-bomb": (oci_with_layer(gzip.compress(ZEROS)), "more than 200 times"),
     "layer-packed-twice": (oci_with_layer(gzip.compress(gzip.compress(b"x"))), "twice"),
