@@ -198,6 +198,10 @@ def test_while_the_engine_is_away_services_are_unspecified_and_it_is_asked_with_
     bench.runtime.start_engine()
     bench.settle()
     assert bench.service(service_id).state is ServiceState.RUNNING
+    bench.runtime.kill_engine()
+    again = bench.look()
+    assert again is not None
+    assert again <= 1.0
 
 
 def test_two_agents_leave_each_others_containers_alone():
@@ -235,6 +239,27 @@ def test_a_service_that_is_unloaded_while_it_starts_leaves_nothing(bench: Bench)
     start()
     bench.settle()
 
+    assert bench.runtime.all_containers() == []
+
+
+def test_a_service_that_is_unloaded_in_the_middle_of_its_start_leaves_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    service_id = bench.load()
+    has_image = bench.runtime.has_image
+
+    def unload_meanwhile(reference: str) -> bool:
+        if has_image(reference):
+            bench.unload(service_id)
+            bench.reconciler.reconcile()  # sees no container yet
+            return True
+        return False
+
+    monkeypatch.setattr(bench.runtime, "has_image", unload_meanwhile)
+
+    bench.settle()
+
+    assert bench.runtime.calls["start"] == 1
     assert bench.runtime.all_containers() == []
 
 
@@ -321,7 +346,7 @@ def test_replicas_spread_over_the_chips_even_when_they_start_at_once():
 
 
 def test_a_chip_is_taken_from_the_moment_that_it_was_chosen():
-    bench = Bench(chips=2)
+    bench = Bench(chips=3)
     bench.load("p", accelerators=1)
     bench.settle()
     bench.load("p", accelerators=1)
@@ -335,7 +360,7 @@ def test_a_chip_is_taken_from_the_moment_that_it_was_chosen():
         for container in bench.runtime.all_containers()
         for each in labels.accelerators_of(container.labels)
     )
-    assert sorted(given.values()) == [1, 2]
+    assert sorted(given.values()) == [1, 1, 1]
 
 
 def test_a_licence_that_was_removed_by_hand_is_fetched_again(bench: Bench, tmp_path: Path):
@@ -346,7 +371,7 @@ def test_a_licence_that_was_removed_by_hand_is_fetched_again(bench: Bench, tmp_p
 
     bench.settle(seconds=10.0)
     assert bench.running() == {}
-    licence.touch()
+    del bench.disk.licences[service_id]  # the next fetch puts it elsewhere
     bench.settle()
 
     assert (service_id, 0) in bench.running()
