@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ipaddress
 import typing
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -89,3 +90,22 @@ def test_any_text_is_accepted_or_refused(text: str) -> None:
                 accept(kind, candidate)
             except ValueError:
                 continue
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [("Asia/Shanghai", 8), ("+08:00", 8), ("-03:30", -3.5), ("+00:00", 0), ("UTC", 0)],
+)
+def test_a_time_zone_is_a_name_or_an_offset(text: str, hours: float) -> None:
+    assert accept(kinds.TimeZone, text) == text
+    moment = datetime(2026, 7, 1, tzinfo=kinds.time_zone(text))
+    assert moment.utcoffset() == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "Asia/Nowhere", "8", "+8", "+24:00", "+08:60", "/etc/passwd", "../UTC", "a\0b", "Asia"],
+)
+def test_what_is_no_time_zone_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        accept(kinds.TimeZone, text)

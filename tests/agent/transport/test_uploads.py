@@ -111,6 +111,13 @@ def test_a_body_over_the_allowance_is_refused_at_its_headers_or_where_it_passes_
     assert connect(server).send(head(2000) + b"x" * 2000).answer().status == 200
 
 
+def test_a_body_that_is_too_long_on_any_disk_is_not_blamed_on_the_disk(tmp_path, serve, connect):
+    full = UploadFolder(tmp_path, minimum_free_bytes=1 << 60)
+    server = serve(digest, uploads=Uploads(admit=admit, folder=full), max_body_bytes=LIMIT)
+    assert connect(server).send(head(MAXIMUM + 1)).answer().status == 413
+    assert connect(server).send(head(MAXIMUM)).answer().status == 507
+
+
 def test_the_client_is_told_to_go_on_only_where_it_may(serve, connect, uploads):
     server = serve(digest, uploads=uploads, max_body_bytes=LIMIT)
     expect = b"Expect: 100-continue\r\n"
@@ -197,7 +204,10 @@ def test_an_upload_makes_no_room_for_newcomers(serve, connect, uploads, folder, 
     server = serve(digest, uploads=uploads, max_body_bytes=LIMIT, connections=4)
     client = connect(server).send(head(len(BIG)) + BIG[:100])
     wait_until(lambda: folder.open_count == 1)
-    for _ in range(12):
+    # They came later and are as busy, so the upload would be the first to go.
+    for _ in range(3):
+        connect(server).send(head(10) + b"half")
+    for _ in range(3):
         assert connect(server).send(head(1) + b"x").answer().status == 200
     assert client.send(BIG[100:]).answer().body == expected(BIG)
 

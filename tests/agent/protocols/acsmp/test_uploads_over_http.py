@@ -145,7 +145,7 @@ def test_a_guesser_is_slowed_down_at_large_forms_too(device):
 )
 def test_nothing_but_a_package_in_a_form_may_be_large(device, change):
     top, body = first_answer(
-        device, head(10 * MIB, authorization=f"Authorization: {BASIC}\r\n", **change)
+        device, head(8 * MIB, authorization=f"Authorization: {BASIC}\r\n", **change)
     )
     assert " 413 " in top
     assert json.loads(body)["Code"] == 413
