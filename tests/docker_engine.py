@@ -26,7 +26,6 @@ from typing import Any, Literal
 import docker
 import docker.errors
 import pytest
-import requests
 
 from runtimes.docker.runtime import DockerConfig, DockerRuntime
 from tests.conftest import missing
@@ -209,18 +208,13 @@ class Engine:
         self._containers.append(name)
         return name
 
-    def busybox_image(self, *, changes: tuple[str, ...] = ("CMD sleep 100000",)) -> str:
+    def busybox_image(self, *, command: tuple[str, ...] = ("/bin/sleep", "100000")) -> str:
         """Make an image of busybox; return its reference."""
         reference = self.reference()
-        repository, _, tag = reference.rpartition(":")
-        salt = reference.encode()
+        archive = docker_archive(reference=reference, command=command, salt=reference.encode())
         with self.api() as api:
-            api.import_image_from_data(
-                busybox_tar(salt=salt),
-                repository=repository,
-                tag=tag,
-                changes=["ENV PATH=/bin", *changes],
-            )
+            for progress in api.load_image(archive):
+                assert "error" not in progress, progress
         return reference
 
     def clean(self) -> None:
@@ -245,11 +239,14 @@ def _ignore_missing(action: Callable[[], object]) -> None:
 
 def answers(socket: str) -> bool:
     """Tell whether an engine answers there."""
-    try:
-        with docker.APIClient(base_url=socket, timeout=10) as api:
-            return bool(api.ping())
-    except (docker.errors.DockerException, requests.exceptions.RequestException):
-        return False
+    with socket_module.socket(socket_module.AF_UNIX, socket_module.SOCK_STREAM) as connection:
+        connection.settimeout(10)
+        try:
+            connection.connect(socket.removeprefix("unix://"))
+            connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            return b" 200 " in connection.recv(64)
+        except OSError:
+            return False
 
 
 class PrivateEngine(Engine):
@@ -327,7 +324,7 @@ class PrivateEngine(Engine):
                 self._process.send_signal(signal.SIGCONT)
                 if self._process.poll() is not None:
                     self.start()
-                self._remove_containers()
+                remove_containers(self)
         finally:
             for process in (self._process, self._containerd):
                 if process is not None:
@@ -337,7 +334,7 @@ class PrivateEngine(Engine):
                     except subprocess.TimeoutExpired:
                         process.kill()
                         process.wait(PATIENCE_SECONDS)
-            self._unmount()
+            unmount_below(self._folder)
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start_containerd(self) -> None:
@@ -366,20 +363,22 @@ class PrivateEngine(Engine):
 
         wait_until(check, what=f"{process.args} that answers")
 
-    def _remove_containers(self) -> None:
-        with self.api() as api:
-            for container in api.containers(all=True):
-                identifier = container["Id"]
-                _ignore_missing(
-                    lambda identifier=identifier: api.remove_container(
-                        identifier, force=True, v=True
-                    )
-                )
 
-    def _unmount(self) -> None:
-        for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
-            if (place := line.split()[1]).startswith(str(self._folder)):
-                subprocess.run(["umount", "--lazy", place], check=False, timeout=30)
+def remove_containers(engine: Engine) -> None:
+    """Remove every container of an engine that belongs to the test."""
+    with engine.api() as api:
+        for container in api.containers(all=True):
+            identifier = container["Id"]
+            _ignore_missing(
+                lambda identifier=identifier: api.remove_container(identifier, force=True, v=True)
+            )
+
+
+def unmount_below(folder: Path) -> None:
+    """Take away what an engine left mounted below a folder."""
+    for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+        if (place := line.split()[1]).startswith(f"{folder}/"):
+            subprocess.run(["umount", "--lazy", place], check=False, timeout=30)
 
 
 def _accepts(path: str) -> bool:
@@ -389,6 +388,65 @@ def _accepts(path: str) -> bool:
         except OSError:
             return False
     return True
+
+
+class Podman(Engine):
+    """Runs podman's docker-compatible socket, with a storage of the test's own."""
+
+    def __init__(self, *, folder: Path) -> None:
+        super().__init__(socket=f"unix://{folder}/p.sock")
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the service, and wait until it answers."""
+        storage = self._folder / "storage.conf"
+        storage.write_text(
+            '[storage]\ndriver = "vfs"\n'
+            f'graphroot = "{self._folder}/graph"\nrunroot = "{self._folder}/run"\n'
+        )
+        settings = self._folder / "containers.conf"
+        # It asks for more open files than a sandbox may have, and for systemd.
+        settings.write_text(
+            '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
+            # crun takes no mixture of the two versions of cgroups, as some sandboxes have.
+            f'tmp_dir = "{self._folder}/tmp"\nruntime = "{"runc" if shutil.which("runc") else "crun"}"\n'
+            '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
+            'netns = "none"\n'
+        )
+        environment = {
+            **os.environ,
+            "CONTAINERS_STORAGE_CONF": str(storage),
+            "CONTAINERS_CONF": str(settings),
+        }
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                ["unshare", "--net", "--", "podman", "system", "service", "--time=0", self.socket],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+        process = self._process
+
+        def is_up() -> bool:
+            if process.poll() is not None:
+                log = (self._folder / "log").read_text(errors="replace")
+                missing(f"podman cannot run here: {log[-1000:]}")
+            return answers(self.socket)
+
+        wait_until(is_up, what="podman's socket")
+
+    def remove(self) -> None:
+        """Stop everything that was started here, and leave nothing behind."""
+        try:
+            remove_containers(self)
+        finally:
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait(PATIENCE_SECONDS)
+            unmount_below(self._folder)
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def private_engine_of(stack: ExitStack, *, data_root: Path | None = None) -> PrivateEngine:
@@ -436,3 +494,18 @@ def private_engine() -> Iterator[PrivateEngine]:
     """Return an engine of the test's own, started; it may be killed and restarted."""
     with ExitStack() as stack:
         yield private_engine_of(stack)
+
+
+@pytest.fixture
+def podman_engine() -> Iterator[Podman]:
+    """Return podman's docker-compatible socket, started for the test."""
+    if os.geteuid() != 0:
+        missing("podman with a storage of the tests' own needs root")
+    if shutil.which("podman") is None:
+        missing("podman is not on this machine; .ci/run installs it")
+    engine = Podman(folder=Path(tempfile.mkdtemp(prefix="ca-podman-")))
+    try:
+        engine.start()
+        yield engine
+    finally:
+        engine.remove()

@@ -6,6 +6,7 @@ both know.
 
 from __future__ import annotations
 
+import socket as socket_module
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -94,6 +95,7 @@ class EngineConnection:
         """
         import docker.errors
 
+        self._knock()
         client = self._connected()
         try:
             return action(client)
@@ -124,6 +126,18 @@ class EngineConnection:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    def _knock(self) -> None:
+        """Raise TransientError where nobody listens.
+
+        The SDK leaves its socket open each time that it cannot connect.
+        """
+        with socket_module.socket(socket_module.AF_UNIX, socket_module.SOCK_STREAM) as probe:
+            probe.settimeout(self._timeout_seconds)
+            try:
+                probe.connect(self._socket.removeprefix("unix://"))
+            except OSError as error:
+                raise unreachable(error, socket=self._socket) from error
 
     def _connected(self) -> docker.APIClient:
         import docker

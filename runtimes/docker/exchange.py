@@ -12,7 +12,7 @@ import json
 import socket
 import threading
 import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from agent.errors import TransientError
 from runtimes.docker.connection import EngineRefusal, unreachable
@@ -34,6 +34,7 @@ class Exchange:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._response: http.client.HTTPResponse | None = None
+        self._is_in_use = False
         self._closed = threading.Event()
 
     @property
@@ -61,17 +62,16 @@ class Exchange:
             TransientError: it could not be reached or did not answer in time.
         """
         try:
-            connection = self._connect()
-            source = None if body is None else _Source(body)
-            self._send(connection, method, path, parameters=parameters, source=source)
-            if connection.sock is not None:
-                connection.sock.settimeout(answer_seconds or self._timeout_seconds)
-            response = connection.getresponse()
-            with self._lock:
-                self._response = response
-            if response.status >= 400:
-                text = response.read(_ERROR_BODY_BYTES)
-                raise EngineRefusal(status=response.status, message=_message(text))
+            with self._in_use():
+                connection = self._connect()
+                source = None if body is None else _Source(body)
+                self._send(connection, method, path, parameters=parameters, source=source)
+                if connection.sock is not None:
+                    connection.sock.settimeout(answer_seconds or self._timeout_seconds)
+                self._response = response = connection.getresponse()
+                if response.status >= 400:
+                    text = response.read(_ERROR_BODY_BYTES)
+                    raise EngineRefusal(status=response.status, message=_message(text))
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise unreachable(error, socket=self._address) from error
@@ -91,11 +91,11 @@ class Exchange:
         Raises:
             TransientError: the engine broke the answer off, or sent nothing in time.
         """
-        response = self._response
-        if response is None or self._closed.is_set():
-            return b""
         try:
-            return response.read1(_CHUNK_BYTES)
+            with self._in_use():
+                if self._response is None or self._closed.is_set():
+                    return b""
+                return self._response.read1(_CHUNK_BYTES)
         except (OSError, http.client.HTTPException, ValueError) as error:
             if self._closed.is_set():
                 return b""
@@ -105,19 +105,29 @@ class Exchange:
         """End it at once, also while another thread waits in it; may be called twice."""
         with self._lock:
             self._closed.set()
-            if self._socket is None:
-                return
-            # Wakes the thread that waits. Not close(): the number of the file could be given to
-            # somebody else while that thread still uses it.
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+            if not self._is_in_use:
+                self._free()
+            elif self._socket is not None:
+                # Wakes the thread that waits, which frees the socket then: while it reads, the
+                # number of the file must not be given to somebody else.
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
 
-    def release(self) -> None:
-        """Free the socket; only by the thread that reads, when it has done."""
-        self.close()
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[None]:
         with self._lock:
-            response, self._response = self._response, None
-            held, self._socket = self._socket, None
+            self._is_in_use = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._is_in_use = False
+                if self._closed.is_set():
+                    self._free()
+
+    def _free(self) -> None:
+        response, self._response = self._response, None
+        held, self._socket = self._socket, None
         if response is not None:
             response.close()
         if held is not None:

@@ -75,7 +75,8 @@ def container(document: Mapping[str, Any]) -> Container:
     return Container(
         container_id=identifier,
         name=_text(document.get("Name")).lstrip("/"),
-        image=_text(config.get("Image")),
+        # podman puts a registry before every name.
+        image=_text(config.get("Image")).removeprefix("localhost/").removeprefix("docker.io/"),
         labels=labels(config.get("Labels")),
         state=now,
         health=_health(health.get("Status")),

@@ -330,7 +330,7 @@ class DockerRuntime:
             raise
 
     def _end(self, exchange: Exchange) -> None:
-        exchange.release()
+        exchange.close()
         self._exchanges.remove(exchange)
 
 

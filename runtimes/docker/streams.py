@@ -151,7 +151,7 @@ class LogStream(Iterator[bytes]):
 
     def _end(self) -> None:
         self._is_over = True
-        self._exchange.release()
+        self._exchange.close()
         self._on_end(self._exchange)
 
 
@@ -189,7 +189,7 @@ class ChangeStream(Iterator[None]):
             except (TransientError, ValueError):
                 pass
             self._is_over = True
-            self._exchange.release()
+            self._exchange.close()
             self._on_end(self._exchange)
         self._ready -= 1
 
