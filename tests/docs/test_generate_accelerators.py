@@ -36,13 +36,22 @@ def test_a_row_counts_the_cards_that_a_field_is_known_of(generator, tmp_path):
     path = tmp_path / "acme-smi-A2-x2-1.4.0.rc1.json"
     path.write_text(
         '[{"product_name": "A2", "source": "acme-smi", "unknown": ["power_watts", "health"]},'
-        ' {"product_name": "A2", "source": "acme-smi", "unknown": ["health"]}]'
+        ' {"product_name": "A2", "source": "acme-smi", "unknown": ["health", "processes"]}]'
     )
     assert generator._row("acme", path) == (
         "| acme | A2 | 1.4.0.rc1 | acme-smi | 2 | product_name, memory_total_bytes, "
         "memory_used_bytes, utilization_ratio, temperature_celsius, power_watts (1 of 2), "
-        "energy_joules | power_watts (1 of 2), health | `acme-smi-A2-x2-1.4.0.rc1` |"
+        "energy_joules, processes (1 of 2) | power_watts (1 of 2), health, processes (1 of 2) | "
+        "`acme-smi-A2-x2-1.4.0.rc1` |"
     )
+
+
+def test_a_text_that_is_no_source_has_a_row_with_the_reason(generator):
+    page = generator.render()
+    paths = list(generator.EXPECTED.glob("*/no-source/*.json"))
+    assert paths
+    for path in paths:
+        assert f"| {path.parts[-3]} | `{path.stem}` | " in page, path
 
 
 def test_every_link_leads_somewhere(generator):
