@@ -410,7 +410,8 @@ class Podman(Engine):
         settings.write_text(
             '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
             # crun takes no mixture of the two versions of cgroups, as some sandboxes have.
-            f'tmp_dir = "{self._folder}/tmp"\nruntime = "{"runc" if shutil.which("runc") else "crun"}"\n'
+            f'tmp_dir = "{self._folder}/tmp"\n'
+            f'runtime = "{"runc" if shutil.which("runc") else "crun"}"\n'
             '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
             'netns = "none"\n'
         )
