@@ -216,9 +216,9 @@ class Workloads:
             return
         self._stopping.set()
         running.packages.stop(timeout_seconds=timeout_seconds)
-        # Before the reconciler is waited for: what hangs in the engine ends by it.
-        running.runtime.close()
+        # A start that is under way is better ended than cut; what hangs then ends with the runtime.
         running.reconciler.stop(timeout_seconds=timeout_seconds)
+        running.runtime.close()
         if self._measuring is not None:
             self._measuring.join(timeout_seconds)
 
