@@ -1,0 +1,1 @@
+"""Owns the kinds of meters, one package each, found through entry points."""
