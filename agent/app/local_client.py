@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -38,17 +39,9 @@ def ask(
         connection.settimeout(ANSWER_SECONDS)
         try:
             connection.connect(os.fspath(path))
-            if file is None:
-                connection.sendall(question)
-            else:
-                sent = socket.send_fds(connection, [question], [file])
-                connection.sendall(question[sent:])
+            _send(connection, question, file=file)
             connection.settimeout(answer_seconds)
-            received = bytearray()
-            while chunk := connection.recv(65536):
-                received += chunk
-                if len(received) > MAX_ANSWER_BYTES:
-                    raise TransientError(f"what answers on {path} is no agent: it sends no end")
+            received = _receive(connection, path=path)
         except PermissionError as error:
             raise TransientError(
                 f"{path} belongs to another user: ask as that user or as root"
@@ -58,7 +51,7 @@ def ask(
                 f"no agent answers on {path} ({error.strerror or error}): is the service running, "
                 "and is --config the file it runs with?"
             ) from error
-    return _answer(bytes(received), path=path)
+    return _answer(received, path=path)
 
 
 def read_status(path: Path) -> dict[str, Any]:
@@ -66,10 +59,32 @@ def read_status(path: Path) -> dict[str, Any]:
     return ask(path, STATUS)
 
 
+def _send(connection: socket.socket, question: bytes, *, file: int | None) -> None:
+    # Whoever refuses a question before its end has answered all the same.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        sent = socket.send_fds(connection, [question], [file]) if file is not None else 0
+        if sent < len(question):
+            connection.sendall(question[sent:])
+
+
+def _receive(connection: socket.socket, *, path: Path) -> bytes:
+    received = bytearray()
+    with contextlib.suppress(ConnectionResetError):
+        while chunk := connection.recv(65536):
+            received += chunk
+            if len(received) > MAX_ANSWER_BYTES:
+                raise TransientError(f"what answers on {path} is no agent: it sends no end")
+    return bytes(received)
+
+
 def _answer(received: bytes, *, path: Path) -> dict[str, Any]:
+    if not received:
+        raise TransientError(
+            f"what answers on {path} is no agent, or one that stops or is asked too much at once"
+        )
     try:
         document = json.loads(received)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TransientError(f"what answers on {path} is no agent") from error
     if isinstance(document, dict):
         if isinstance(document.get("answer"), dict):

@@ -173,7 +173,7 @@ def _receive(connection: socket.socket, stack: contextlib.ExitStack) -> tuple[st
     while not received.endswith(b"\n"):
         chunk, descriptors, _, _ = socket.recv_fds(connection, 65536, 1)
         for descriptor in descriptors:
-            file = stack.enter_context(os.fdopen(descriptor, "rb"))
+            file = stack.enter_context(_opened(descriptor))
         if not chunk:
             # Nothing at all is how another agent looks whether one listens here.
             raise OSError("no question")
@@ -187,6 +187,14 @@ def _receive(connection: socket.socket, stack: contextlib.ExitStack) -> tuple[st
     if not isinstance(fields, dict) or not isinstance(fields.get("ask"), str):
         raise RequestError("this is no question to an agent")
     return fields.pop("ask"), Question(fields=fields, file=file)
+
+
+def _opened(descriptor: int) -> BinaryIO:
+    try:
+        return os.fdopen(descriptor, "rb")
+    except OSError as error:
+        os.close(descriptor)
+        raise RequestError(f"what came with the question is no file: {error.strerror}") from error
 
 
 def _error_document(error: AgentError) -> dict[str, str]:

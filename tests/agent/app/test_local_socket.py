@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from agent.app import local_socket
 from agent.app.local_client import ask, read_status
 from agent.app.local_socket import STATUS, LocalSocketServer
 from agent.errors import PermanentError, RequestError, TransientError
+
+PATIENCE_SECONDS = 30.0
 
 
 @pytest.fixture
@@ -136,7 +139,31 @@ def test_files_of_questions_do_not_pile_up(path):
         for _ in range(20):
             with Path("/dev/null").open("rb") as file:
                 ask(path, STATUS, file=file.fileno())
-        assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
+        # The answer is here a moment before the connection's thread has ended.
+        ends_at = time.monotonic() + PATIENCE_SECONDS
+        while len(list(Path("/proc/self/fd").iterdir())) > before:
+            assert time.monotonic() < ends_at
+            threading.Event().wait(0.01)
+    finally:
+        server.stop(timeout_seconds=5)
+
+
+def test_a_folder_in_place_of_a_file_is_refused_in_words(path, tmp_path):
+    server = serve(path, read=lambda asked: {"read": asked.file.read()})
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with pytest.raises(RequestError, match="no file"):
+            ask(path, "read", file=descriptor)
+    finally:
+        os.close(descriptor)
+        server.stop(timeout_seconds=5)
+
+
+def test_a_question_that_is_too_long_is_refused_in_words(path):
+    server = serve(path)
+    try:
+        with pytest.raises(RequestError, match="too long"):
+            ask(path, STATUS, fields={"x": "y" * 2 * local_socket.MAX_QUESTION_BYTES})
     finally:
         server.stop(timeout_seconds=5)
 

@@ -54,7 +54,17 @@ def test_a_socket_path_of_any_length_is_no_traceback(operator):
 
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
 @pytest.mark.parametrize(
-    "content", [b"", b"SSH-2.0\r\n", b"[]", b"{}", b'{"platforms": 1}', b'{"platforms": [{}]}']
+    "content",
+    [
+        b"",
+        b"SSH-2.0\r\n",
+        b"[]",
+        b"{}",
+        b'{"answer": []}',
+        b'{"answer": {}}',
+        b'{"answer": {"platforms": 1}}',
+        b'{"answer": {"platforms": [{}]}}',
+    ],
 )
 def test_a_stranger_is_no_agent(operator, answering, content, form):
     path = answering(content)
@@ -66,7 +76,7 @@ def test_a_stranger_is_no_agent(operator, answering, content, form):
 @pytest.mark.parametrize(("registered", "status"), [([True], 0), ([True, False], 1), ([], 0)])
 def test_the_status_is_1_until_every_platform_holds_us(operator, answering, registered, status):
     platforms = [{"is_registered": each} for each in registered]
-    path = answering(json.dumps({"platforms": platforms}).encode())
+    path = answering(json.dumps({"answer": {"platforms": platforms}}).encode())
     asked = operator("status", "--socket", path, "--json")
     assert asked.status == status
     assert asked.document == {"platforms": platforms}
