@@ -13,6 +13,8 @@ from agent.errors import TransientError
 
 # What may arrive for one piece of a file: far more than the piece and its framing need.
 _BETWEEN_PIECES_BYTES = 8 << 20
+# Sockets understand 0 as something else.
+_NO_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,18 +78,27 @@ class PacedSocket(io.RawIOBase):
             TransientError: it came too slowly, or far more came than belongs to a piece.
             OSError: the connection broke.
         """
-        timeout_seconds = self._remaining_seconds()
-        if self._is_body:
-            left_seconds = max(0.001, self._pace.window_seconds - self._waited_seconds)
-            timeout_seconds = min(timeout_seconds, left_seconds) if self._is_whole else left_seconds
-        self._sock.settimeout(timeout_seconds)
-        started = time.monotonic()
-        try:
-            count = self._sock.recv_into(buffer)
-        except TimeoutError as error:
-            raise TransientError(self._slow_words()) from error
-        self._count(count, seconds=time.monotonic() - started)
-        return count
+        while True:
+            self._sock.settimeout(self._timeout_seconds())
+            started = time.monotonic()
+            try:
+                count = self._sock.recv_into(buffer)
+            except TimeoutError as error:
+                is_late = self._is_whole and self._remaining_seconds() <= _NO_SECONDS
+                if not self._is_body or is_late:
+                    raise TransientError(f"{self._where} did not answer in time") from error
+                # The end of a window: what came in it decides.
+                self._count(0, seconds=max(time.monotonic() - started, _NO_SECONDS))
+            else:
+                self._count(count, seconds=time.monotonic() - started)
+                return count
+
+    def _timeout_seconds(self) -> float:
+        remaining_seconds = self._remaining_seconds()
+        if not self._is_body:
+            return remaining_seconds
+        left_seconds = max(_NO_SECONDS, self._pace.window_seconds - self._waited_seconds)
+        return min(remaining_seconds, left_seconds) if self._is_whole else left_seconds
 
     def _count(self, count: int, *, seconds: float) -> None:
         self._unclaimed_bytes += count
@@ -99,14 +110,9 @@ class PacedSocket(io.RawIOBase):
         self._waited_seconds += seconds
         if self._waited_seconds >= self._pace.window_seconds:
             if self._window_bytes < self._pace.bytes_per_second * self._waited_seconds:
-                raise TransientError(self._slow_words())
+                raise TransientError(
+                    f"{self._where} is too slow: {self._window_bytes} bytes in "
+                    f"{self._pace.window_seconds:g} s"
+                )
             self._waited_seconds = 0.0
             self._window_bytes = 0
-
-    def _slow_words(self) -> str:
-        if not self._is_body or (self._is_whole and self._remaining_seconds() <= 0.001):
-            return f"{self._where} did not answer in time"
-        return (
-            f"{self._where} is too slow: {self._window_bytes} bytes in "
-            f"{self._pace.window_seconds:g} s"
-        )

@@ -19,7 +19,8 @@ from agent.transport.paced_socket import Pace, PacedSocket
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Those of 4xx that a server sends while it cannot answer now.
 _PASSING = frozenset({408, 421, 425, 429})
-_PIECE_BYTES = 1 << 20
+# Large enough that a piece costs more than the call; two of them are in memory at a time.
+_PIECE_BYTES = 256 << 10
 _LONGEST_RETRY_SECONDS = 3600
 
 
