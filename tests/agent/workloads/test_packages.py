@@ -423,6 +423,19 @@ def test_another_address_takes_the_place_of_one_that_stalls(home, serve):
     assert "if-range" not in quick.asked[0].headers
 
 
+def test_another_address_is_not_asked_for_the_first_one_s_version(home, serve):
+    first, second = serve(), serve()
+    first.break_after = lambda asked: 1_000_000
+    home.push(first.url)
+    home.stumbled("broke off")
+    first.always(b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n")
+    home.failed()
+    home.push(second.url)
+    home.ready()
+    assert second.asked[0].offset >= 1_000_000
+    assert "if-range" not in second.asked[0].headers
+
+
 def test_another_file_takes_the_place_of_one_that_is_on_its_way(home, serve):
     slow, quick = serve(), serve(OTHER)
     stalled(slow, 1_500_000)
