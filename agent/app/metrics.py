@@ -66,8 +66,11 @@ class AgentCollector:
         if workloads is None:
             return ()
         try:
+            orphans = workloads.orphans()
             return workload_metrics.families(
-                workloads.packages.list(), workloads.seen(), orphans=len(workloads.orphans())
+                workloads.packages.list(),
+                workloads.seen(),
+                orphans=None if orphans is None else len(orphans),
             )
         except AgentError:
             # What cannot be told now has no series.

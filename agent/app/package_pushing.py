@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
+import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
 from agent.app.local_client import ask
 from agent.app.workload_questions import LIST_PACKAGES, PUSH_PACKAGE
-from agent.errors import AgentError, NotFoundError, PermanentError
+from agent.errors import NotFoundError, PermanentError
 from agent.model.workloads import Digests, PackageState
 
 # Tells how much is here: the ratio, 0 to 1, None while it is not known, and what is in the way.
@@ -24,9 +27,9 @@ def package_id(computility_code: str, *, now: datetime, zone: tzinfo) -> str:
     """Return an id in the form of the standard's examples: the code, the local time, a number.
 
     T/BAX 0006.1, 5.5.2, which defines it, is not public; the examples of annex F have 20, 14 and 6
-    digits.
+    digits. The number is drawn, so that two packages of one second are two.
     """
-    return f"{computility_code}{now.astimezone(zone):%Y%m%d%H%M%S}000001"
+    return f"{computility_code}{now.astimezone(zone):%Y%m%d%H%M%S}{secrets.randbelow(10**6):06d}"
 
 
 def push_file(
@@ -39,40 +42,23 @@ def push_file(
         AgentError: as the agent answers.
     """
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise PermanentError(f"{file}: {error.strerror}") from error
-    answers: list[dict[str, Any]] = []
-    errors: list[AgentError] = []
-
-    def push() -> None:
-        try:
-            answers.append(
-                ask(
-                    socket,
-                    PUSH_PACKAGE,
-                    fields={"package_id": package_id, **_fields(digests)},
-                    file=descriptor,
-                    answer_seconds=None,
-                )
-            )
-        except AgentError as error:
-            errors.append(error)
-
     try:
-        size_bytes = os.fstat(descriptor).st_size
-        thread = threading.Thread(target=push, daemon=True)
-        thread.start()
-        while thread.is_alive():
-            thread.join(_LOOK_SECONDS)
-            # Agent and command share one position in the file.
-            here_bytes = os.lseek(descriptor, 0, os.SEEK_CUR)
-            progress(here_bytes / size_bytes if size_bytes else None, None)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise PermanentError(f"{file} is no file")
+        with _watched(descriptor, size_bytes=found.st_size, progress=progress):
+            return ask(
+                socket,
+                PUSH_PACKAGE,
+                fields={"package_id": package_id, **_fields(digests)},
+                file=descriptor,
+                answer_seconds=None,
+            )
     finally:
         os.close(descriptor)
-    if errors:
-        raise errors[0]
-    return answers[0]
 
 
 def push_url(
@@ -102,6 +88,26 @@ def find(socket: Path, package_id: str) -> dict[str, Any]:
         if package["package_id"] == package_id:
             return dict(package)
     raise NotFoundError(f"there is no package {package_id}: it was deleted meanwhile")
+
+
+@contextlib.contextmanager
+def _watched(descriptor: int, *, size_bytes: int, progress: Progress) -> Iterator[None]:
+    """Tell again and again, to the end of the block, how far the file was read."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_LOOK_SECONDS):
+            # Agent and command share one position in the file.
+            here_bytes = os.lseek(descriptor, 0, os.SEEK_CUR)
+            progress(here_bytes / size_bytes if size_bytes else None, None)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _fields(digests: Digests) -> dict[str, str]:

@@ -188,7 +188,7 @@ class Wiring:
         return {
             "packages": [workload_documents.package(each) for each in packages],
             "services": [workload_documents.service(each) for each in services],
-            "orphans": [workload_documents.orphan(each) for each in orphans],
+            "orphans": workload_documents.orphans(orphans),
             "unknown": None,
         }
 

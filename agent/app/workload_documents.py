@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -46,14 +47,19 @@ def service(each: Service) -> dict[str, Any]:
     }
 
 
-def orphan(each: Container) -> dict[str, Any]:
-    """Return a container of a service that this agent did not make."""
-    return {
-        "container_id": each.container_id,
-        "name": each.name,
-        "image": each.image,
-        "state": each.state.value,
-    }
+def orphans(found: Sequence[Container] | None) -> list[dict[str, Any]] | None:
+    """Return the containers of services that this agent did not make; None for unknown."""
+    if found is None:
+        return None
+    return [
+        {
+            "container_id": each.container_id,
+            "name": each.name,
+            "image": each.image,
+            "state": each.state.value,
+        }
+        for each in found
+    ]
 
 
 def _replica(each: Replica) -> dict[str, Any]:

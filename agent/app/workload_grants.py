@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from agent.app import grant
 from agent.config.settings import AcceleratorSettings
@@ -15,18 +16,32 @@ from agent.model.clock import Clock
 _ASK_AGAIN_SECONDS = 60.0
 
 
+class Ask(Protocol):
+    """Asks a plugin once, as `grant.grant` does."""
+
+    def __call__(
+        self, sections: Mapping[str, AcceleratorSettings], *, plugin: str, chips: Sequence[str]
+    ) -> ContainerGrant:
+        """Return the grant; raises BadInput or ReadingUnavailable."""
+
+
 class Grants:
     """Asks a plugin in a process of its own, so that a driver that hangs costs one container.
 
-    `sections` returns the settings of the plugins that are in force. Every method blocks for some
-    seconds at most and is safe in every thread.
+    `sections` are the settings of the plugins. Every method blocks for some seconds at most and is
+    safe in every thread.
     """
 
     def __init__(
-        self, sections: Callable[[], Mapping[str, AcceleratorSettings]], *, clock: Clock
+        self,
+        sections: Mapping[str, AcceleratorSettings],
+        *,
+        clock: Clock,
+        ask: Ask = grant.grant,
     ) -> None:
         self._sections = sections
         self._clock = clock
+        self._ask = ask
         self._lock = threading.Lock()
         self._able: dict[str, tuple[bool, float]] = {}
 
@@ -52,6 +67,6 @@ class Grants:
             TransientError: the plugin cannot tell now, or a chip has gone.
         """
         try:
-            return grant.grant(self._sections(), plugin=vendor, chips=uuids)
+            return self._ask(self._sections, plugin=vendor, chips=uuids)
         except (BadInput, ReadingUnavailable) as error:
             raise TransientError(f"no accelerator can be given: {error}") from error

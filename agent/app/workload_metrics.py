@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from agent.model.workloads import ContainerState, Package, Service
+from agent.model.workloads import ContainerState, Package, Service, ServiceState
 
 _SERVICE_LABELS = ("service", "package")
 _USAGE = {
@@ -21,7 +21,7 @@ _USAGE = {
 def families(
     packages: Sequence[Package], services: Sequence[Service], *, orphans: int | None
 ) -> Iterable[Metric]:
-    """Yield the families of one scrape; `orphans` None where the engine was never asked."""
+    """Yield the families of one scrape; `orphans` None where the engine is not asked."""
     yield from _packages(packages)
     yield from _services(services)
     family = GaugeMetricFamily(
@@ -83,10 +83,11 @@ def _services(services: Sequence[Service]) -> Iterable[Metric]:
         labels = (each.desired.service_id, each.desired.package_id)
         info.add_metric((*labels, each.state.value), 1)
         replicas.add_metric(labels, each.desired.replicas)
-        running.add_metric(
-            labels, sum(replica.state is ContainerState.RUNNING for replica in each.replicas)
-        )
-        restarts.add_metric(labels, sum(replica.restarts for replica in each.replicas))
+        if each.state is not ServiceState.UNSPECIFIED:
+            running.add_metric(
+                labels, sum(replica.state is ContainerState.RUNNING for replica in each.replicas)
+            )
+            restarts.add_metric(labels, sum(replica.restarts for replica in each.replicas))
         for name, family in usage.items():
             value = getattr(each.usage, name)
             if value is not None:

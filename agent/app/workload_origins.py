@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from urllib.parse import urlsplit
 
 from agent.config.settings import AcsmpSettings
+from agent.errors import PermanentError
 from agent.protocols.acsmp.identity import PlatformToken
+from agent.transport import addresses
 from agent.transport.download import OriginAccess
-
-_PORTS = {"http": 80, "https": 443}
 
 
 class PlatformOrigins:
@@ -25,7 +25,8 @@ class PlatformOrigins:
         self._tokens = tokens
         self._by_origin: dict[str, AcsmpSettings] = {}
         for platform in platforms:
-            self._by_origin.setdefault(_origin(platform.url), platform)
+            with contextlib.suppress(PermanentError):
+                self._by_origin.setdefault(_origin(platform.url), platform)
 
     def access(self, origin: str) -> OriginAccess | None:
         """Return what the server at "scheme://host:port" wants; None for one that is no platform's.
@@ -47,11 +48,12 @@ class PlatformOrigins:
             ca_file=platform.ca_file,
             client_certificate=platform.client_certificate,
             client_private_key=platform.client_private_key,
+            is_renewed=True,
         )
 
 
 def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}:{parts.port or _PORTS[parts.scheme]}"
+    # Read as a download's address is, or the two could differ in how a name is written.
+    origin = addresses.parse(url).origin
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    return f"{origin.scheme}://{host}:{origin.port}"

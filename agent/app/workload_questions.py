@@ -34,8 +34,8 @@ class Workloads(Protocol):
     def seen(self) -> Sequence[Service]:
         """Return the services as they were last seen."""
 
-    def orphans(self) -> Sequence[Container]:
-        """Return the containers of services that this agent did not make."""
+    def orphans(self) -> Sequence[Container] | None:
+        """Return the containers of services that this agent did not make; None for unknown."""
 
 
 def answers(workloads: Callable[[], Workloads | None]) -> Mapping[str, Answer]:
@@ -55,7 +55,7 @@ def answers(workloads: Callable[[], Workloads | None]) -> Mapping[str, Answer]:
         DELETE_PACKAGE: lambda asked: _delete(running(), asked),
         LIST_SERVICES: lambda _: {
             "services": [documents.service(each) for each in running().seen()],
-            "orphans": [documents.orphan(each) for each in running().orphans()],
+            "orphans": documents.orphans(running().orphans()),
         },
         LOAD_SERVICE: lambda asked: _load(running(), asked),
         UNLOAD_SERVICE: lambda asked: _unload(running(), asked),
@@ -85,15 +85,15 @@ def _delete(workloads: Workloads, asked: Question) -> Mapping[str, Any]:
 
 def _load(workloads: Workloads, asked: Question) -> Mapping[str, Any]:
     env = asked.fields.get("env", {})
+    if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
+        raise RequestError("env is no object of texts")
     replicas = asked.fields.get("replicas", 1)
-    if not isinstance(env, dict) or not isinstance(replicas, int):
-        raise RequestError("env is an object of texts and replicas a number")
+    if not isinstance(replicas, int) or isinstance(replicas, bool):
+        raise RequestError("replicas is no whole number")
     service_id = workloads.services.load(
         ServiceLoad(
             package_id=_text(asked, "package_id"),
-            env=tuple(
-                EnvironmentVariable(name=str(name), value=str(value)) for name, value in env.items()
-            ),
+            env=tuple(EnvironmentVariable(name=name, value=env[name]) for name in env),
             licence_url=_optional_text(asked, "licence_url"),
             replicas=replicas,
         )

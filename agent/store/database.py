@@ -85,10 +85,7 @@ class Database:
                 f"{folder} cannot be used: {error.strerror}; check node.state_dir and who owns it"
             ) from error
         except sqlite3.DatabaseError as error:
-            raise PermanentError(
-                f"{self.path} cannot be used: {error}; if the disk is sound, move the file away "
-                "and push the packages again"
-            ) from error
+            raise PermanentError(_damaged(self.path, error)) from error
 
     @property
     def instance(self) -> str:
@@ -108,6 +105,7 @@ class Database:
         Raises:
             NoRoomError: the disk is full.
             TransientError: the disk does not work now.
+            PermanentError: the file is damaged.
         """
         with self._lock:
             try:
@@ -125,6 +123,11 @@ class Database:
                 if "full" in str(error):
                     raise NoRoomError(f"no room on the disk of {self.path.parent}") from error
                 raise TransientError(f"{self.path}: {error}") from error
+            except sqlite3.DatabaseError as error:
+                # Of this very class is what SQLite says of a damaged file.
+                if type(error) is not sqlite3.DatabaseError:
+                    raise
+                raise PermanentError(_damaged(self.path, error)) from error
 
     def close(self) -> None:
         """Close the file; may be called twice."""
@@ -158,3 +161,10 @@ class Database:
                 f"BEGIN IMMEDIATE;{script};PRAGMA user_version = {number};COMMIT;"
             )
             logger.info("event=schema_changed file=%s version=%d", self.path, number)
+
+
+def _damaged(path: Path, error: sqlite3.Error) -> str:
+    return (
+        f"{path} cannot be used: {error}; if the disk is sound, move the file away and push the "
+        "packages again"
+    )

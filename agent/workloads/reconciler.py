@@ -142,6 +142,7 @@ class Reconciler:
         # What others read: replaced as a whole, never changed.
         self._sighting = Sighting(unreachable="it was not asked yet")
         self._orphans: tuple[Container, ...] = ()
+        self._knows_orphans = False
         # What only the deciding thread touches.
         self._engine = Attempts(clock=clock, most_seconds=_ENGINE_MOST_SECONDS)
         self._started: set[ReplicaKey] = set()
@@ -194,9 +195,12 @@ class Reconciler:
             for desired in self._services.desired()
         )
 
-    def orphans(self) -> tuple[Container, ...]:
-        """Return containers of services that nobody here asked for; they are left alone."""
-        return self._orphans
+    def orphans(self) -> tuple[Container, ...] | None:
+        """Return containers of services that nobody here asked for; they are left alone.
+
+        None while the runtime is not asked, or does not answer.
+        """
+        return self._orphans if self._knows_orphans else None
 
     def measure(self) -> None:
         """Measure what the containers use that run; asks nothing of the runtime if none does."""
@@ -237,6 +241,7 @@ class Reconciler:
             self._is_clear = not loaded
         if self._is_clear and self._jobs.is_idle and not (desired or unneeded_images):
             self._sighting, self._orphans = Sighting(), ()
+            self._knows_orphans = False
             self._clean_licences(frozenset())
             return None
         self._is_clear = False
@@ -277,6 +282,7 @@ class Reconciler:
         if self._sighting.unreachable != reason:
             logger.warning("runtime_unreachable reason=%s", reason)
             self._sighting = Sighting(unreachable=reason)
+            self._knows_orphans = False
         self._engine.count(_ENGINE)
         return self._engine.wait_seconds(_ENGINE)
 
@@ -297,6 +303,7 @@ class Reconciler:
                     container.labels.get(labels.AGENT),
                 )
         self._orphans = orphans
+        self._knows_orphans = True
 
     def _without_package(
         self, loaded: Collection[str], desired: Collection[DesiredService]

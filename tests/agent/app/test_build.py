@@ -16,14 +16,19 @@ from agent.config.settings import (
     LogSettings,
     MetricsSettings,
     NodeSettings,
+    RuntimeSettings,
     ServerTlsSettings,
     Settings,
+    WorkloadSettings,
 )
 from agent.errors import PermanentError
 from agent.model.clock import SystemClock
 from agent.model.secret import Secret
 
-BARE = Settings(node=NodeSettings(code="11010800005020000001", type="AI_BOX", state_dir="/s"))
+BARE = Settings(
+    node=NodeSettings(code="11010800005020000001", type="AI_BOX", state_dir="/s"),
+    runtime=RuntimeSettings(kind="none"),
+)
 CITY = AcsmpSettings(name="city", url="http://127.0.0.1:1", sm2_public_key_file="/missing")
 REGION = replace(CITY, name="region", url="http://127.0.0.1:2")
 FULL = replace(
@@ -31,6 +36,7 @@ FULL = replace(
     device_api=DeviceApiSettings(listen="127.0.0.1:0", password=Secret("open sesame")),
     acsmp=(CITY, REGION),
     metrics=MetricsSettings(listen="127.0.0.1:0"),
+    runtime=RuntimeSettings(),
 )
 
 
@@ -54,6 +60,7 @@ def test_platforms_are_told_of_the_device_api_only_once_it_listens():
         "sampler",
         "local socket",
         "metrics",
+        "workloads",
         "device API",
         "platform city",
         "platform region",
@@ -61,7 +68,7 @@ def test_platforms_are_told_of_the_device_api_only_once_it_listens():
 
 
 def test_a_device_api_can_be_served_without_platforms():
-    assert list(plans(replace(FULL, acsmp=(), metrics=None))) == [
+    assert list(plans(replace(FULL, acsmp=(), metrics=None, runtime=BARE.runtime))) == [
         "sampler",
         "local socket",
         "device API",
@@ -73,13 +80,25 @@ def test_a_device_api_can_be_served_without_platforms():
     [
         ({}, set()),
         ({"log": LogSettings(level="debug")}, set()),
-        ({"collect": CollectSettings(interval_seconds=5)}, {"sampler"}),
-        ({"accelerators": {"nvidia": AcceleratorSettings(enabled=False)}}, {"sampler"}),
+        ({"collect": CollectSettings(disks=("/",))}, {"sampler"}),
+        ({"collect": CollectSettings(interval_seconds=5)}, {"sampler", "workloads"}),
+        (
+            {"accelerators": {"nvidia": AcceleratorSettings(enabled=False)}},
+            {"sampler", "workloads"},
+        ),
         ({"metrics": None}, {"metrics"}),
-        ({"acsmp": (replace(CITY, keepalive_seconds=5), REGION)}, {"platform city"}),
+        ({"acsmp": (replace(CITY, keepalive_seconds=5), REGION)}, {"platform city", "workloads"}),
         (
             {"node": replace(FULL.node, state_dir="/other")},
-            {"local socket"},
+            {"local socket", "workloads", "device API"},
+        ),
+        ({"runtime": RuntimeSettings(socket="unix:///run/podman.sock")}, {"workloads"}),
+        ({"workloads": WorkloadSettings(accelerators=2)}, {"workloads"}),
+        ({"workloads": WorkloadSettings(package_maximum_gib=1)}, {"workloads", "device API"}),
+        # Whether it runs services is told to the platforms.
+        (
+            {"runtime": RuntimeSettings(kind="none")},
+            {"workloads", "device API", "platform city", "platform region"},
         ),
     ],
     ids=str,
