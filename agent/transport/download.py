@@ -144,7 +144,7 @@ class Downloader:
         if not may_authorize:
             return OriginAccess(ca_file=access.ca_file)
         if address.authorization is not None:
-            return replace(access, headers={})
+            return replace(access, headers={}, is_renewed=False)
         return access
 
     def _run(

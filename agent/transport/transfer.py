@@ -26,12 +26,17 @@ _LONGEST_RETRY_SECONDS = 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OriginAccess:
-    """Holds what a known server wants: headers such as a token, and what TLS needs."""
+    """Holds what a known server wants: headers such as a token, and what TLS needs.
+
+    `is_renewed` says that a token comes, or another one, by itself: to be refused without it is no
+    reason to give up.
+    """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     ca_file: str | None = None
     client_certificate: str | None = None
     client_private_key: str | None = None
+    is_renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +167,7 @@ class Transfer:
             self._nothing_left(response, sink)
             return None
         if status not in (200, 206):
-            raise _refusal(response, where=where)
+            raise _refusal(response, where=where, is_renewed=self.access.is_renewed)
         encoding = (response.getheader("Content-Encoding") or "identity").strip().lower()
         if encoding != "identity":
             raise PermanentError(
@@ -255,8 +260,10 @@ class Transfer:
             )
 
 
-def _refusal(response: http.client.HTTPResponse, *, where: str) -> AgentError:
+def _refusal(response: http.client.HTTPResponse, *, where: str, is_renewed: bool) -> AgentError:
     status = response.status
+    if status == 401 and is_renewed:
+        return TransientError(f"{where} answered HTTP 401: it waits for a new registration")
     if status in _PASSING or status >= 500:
         wait = (response.getheader("Retry-After") or "").strip()
         return TransientError(

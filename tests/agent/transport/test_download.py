@@ -241,6 +241,18 @@ def test_a_status_says_whether_to_try_again(serve, status, error):
         assert caught.value.retry_after_seconds == 7.0
 
 
+@pytest.mark.parametrize(
+    ("user", "is_renewed", "error"),
+    [("", True, TransientError), ("", False, PermanentError), ("u:p@", True, PermanentError)],
+)
+def test_a_server_whose_token_is_renewed_may_refuse_the_old_one(serve, user, is_renewed, error):
+    server = serve()
+    server.always(b"HTTP/1.1 401 X\r\nContent-Length: 0\r\n\r\n")
+    access = {server.url.rpartition("/")[0]: OriginAccess(is_renewed=is_renewed)}
+    with pytest.raises(error, match="HTTP 401"):
+        fetch(server.url.replace("//", f"//{user}"), Basket(), access=access)
+
+
 def test_an_encoding_that_was_not_asked_for_is_refused(serve):
     server = serve()
     server.always(OK + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc")
