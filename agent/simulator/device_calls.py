@@ -171,6 +171,8 @@ class DeviceCalls:
             strict_extra=self._strict_extra and not is_refusal,
         )
         findings = list(checked.findings)
+        if not is_refusal and checked.accepted:
+            findings += _odd_packages(table, checked.value.get("Data"))
         if is_refusal and status >= 300 and body.get("Code") == 0:
             findings.append(
                 Finding(
@@ -178,16 +180,13 @@ class DeviceCalls:
                 )
             )
         broken = any(finding.fatal for finding in findings)
-        answer = DeviceAnswer(
+        return DeviceAnswer(
             status=status,
             body=body if is_refusal or broken else checked.value,
             findings=tuple(findings),
             is_success=not is_refusal and not broken,
             breaks_tables=broken,
         )
-        if not answer.is_success:
-            return answer
-        return _with(answer, _odd_packages(table, answer.data))
 
 
 def _odd_packages(table: Table, data: Any) -> tuple[Finding, ...]:

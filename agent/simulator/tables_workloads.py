@@ -118,14 +118,15 @@ DEVICE_PACKAGE_SEARCH = Table(
 )
 
 # The examples print AlgoFilePackageCode for the id; the type is 6 long in the table, but
-# "artifact" has 8 letters.
+# "artifact" has 8 letters. Name, type and version are mandatory by the table, and come from the
+# algo.yaml of a package that a device may still be fetching: `workload_judgement` asks for them.
 DEVICE_PACKAGE = Table(
     number="F.4",
     title="DeviceAlgoPackage",
     rows=(
-        _text(1, "AlgoPackageName", required=True, length=256, may_be_empty=True),
-        _text(2, "AlgoPackageType", required=True, length=8, values=PACKAGE_TYPES),
-        _text(3, "AlgoPackageVersion", required=True, length=256, may_be_empty=True),
+        _text(1, "AlgoPackageName", length=256, may_be_empty=True),
+        _text(2, "AlgoPackageType", length=8, values=PACKAGE_TYPES),
+        _text(3, "AlgoPackageVersion", length=256, may_be_empty=True),
         _package_id(4, spellings=("AlgoFilePackageCode",)),
         _int(5, "Status", minimum=DOWNLOADING, maximum=DOWNLOADED),
         _time(6, "CreatedDate", length=19),

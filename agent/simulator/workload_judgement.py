@@ -10,17 +10,28 @@ from agent.simulator.validation import Finding
 
 Record = Mapping[str, Any]
 
+_OF_ALGO_YAML = ((1, "AlgoPackageName"), (2, "AlgoPackageType"), (3, "AlgoPackageVersion"))
+
 
 def package_oddities(package: Record) -> list[Finding]:
-    """Return what does not fit together in one table F.4."""
+    """Return what does not fit together in one table F.4.
+
+    A package that is there without the words of its algo.yaml breaks the table.
+    """
     status, progress = package.get("Status"), package.get("DownloadProgress")
     findings = []
+    if status in (None, DOWNLOADED):
+        findings += [
+            Finding(table="F.4", row=row, field=field, problem="is mandatory and missing")
+            for row, field in _OF_ALGO_YAML
+            if field not in package
+        ]
     if status == DOWNLOADED and progress is not None and progress != 1:
         findings.append(_package(7, "DownloadProgress", f"is {progress}, but Status is 3"))
     if status == DOWNLOAD_FAILED and not package.get("DownloadErrorMessage"):
         findings.append(_package(9, "DownloadErrorMessage", "says nothing, but Status is 2"))
-    if status not in (None, DOWNLOAD_FAILED) and package.get("DownloadErrorMessage"):
-        findings.append(_package(9, "DownloadErrorMessage", f"says something, Status is {status}"))
+    if status == DOWNLOADED and package.get("DownloadErrorMessage"):
+        findings.append(_package(9, "DownloadErrorMessage", "says something, Status is 3"))
     return findings
 
 

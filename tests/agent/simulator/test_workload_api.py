@@ -300,6 +300,27 @@ def test_an_answer_of_the_device_that_breaks_a_table_is_502_with_the_row(
     assert says in body["Message"]
 
 
+def test_what_stands_in_algo_yaml_is_asked_of_a_package_that_is_there_alone(
+    platform: Simulator, box: FakeBox, package_id: str
+) -> None:
+    platform.push(CODE, package_id)
+    for name in ("AlgoPackageName", "AlgoPackageType", "AlgoPackageVersion"):
+        del box.packages[package_id][name]
+    search = {"ComputilityCode": CODE}
+    status, body = call(platform, "POST", "AlgoFilePackages/Devices/Search", search)
+    assert status == 502
+    for row in (1, 2, 3):
+        assert f"table F.4 row {row}" in body["Message"]
+    # A device that is still fetching has not read it.
+    box.packages[package_id].update(
+        {"Status": 1, "DownloadProgress": 0.5, "DownloadErrorMessage": "HTTP 503"}
+    )
+    status, body = call(platform, "POST", "AlgoFilePackages/Devices/Search", search)
+    assert (status, body["Code"]) == (200, 0)
+    last = platform.events.after(0, limit=500, wait_seconds=0)[-1]
+    assert last["findings"] == []
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
