@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agent.app import local_client, package_pushing
+from agent.app import local_client, once, package_pushing
 from agent.app.local_socket import SOCKET_NAME
 from agent.app.workload_questions import DELETE_PACKAGE, LIST_PACKAGES
-from agent.cli.main import add_config_argument, add_json_argument, load_settings
+from agent.cli.main import add_config_argument, add_json_argument, load_settings_if_any
 from agent.config.kinds import time_zone
 from agent.config.settings import Settings
 from agent.model.clock import SystemClock
@@ -29,8 +29,8 @@ example:
       --id 1101080000502000000120260101080000000001 --md5 0123456789abcdef0123456789abcdef
 
 SOURCE is a file on this machine, or an address that the agent fetches; it goes on after a break,
-a restart or a power cut. Without --id an id is made of the node's code and the time. Exit status 1:
-the package was refused or could not be fetched, and why.
+a restart or a power cut, and after Ctrl-C here. Without --id an id is made of the node's code and
+the time. Exit status 1: the package was refused or could not be fetched, and why.
 """
 DELETE_EPILOG = """\
 example:
@@ -72,13 +72,18 @@ def add_delete(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(act=_delete)
 
 
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Return the settings of `--config`; the defaults on a machine without a configuration."""
+    return load_settings_if_any(arguments) or once.DEFAULTS
+
+
 def socket_of(settings: Settings) -> Path:
     """Return where the running agent of these settings is asked."""
     return Path(settings.node.state_dir) / SOCKET_NAME
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    answer = local_client.ask(socket_of(load_settings(arguments)), LIST_PACKAGES)
+    answer = local_client.ask(socket_of(settings_of(arguments)), LIST_PACKAGES)
     if arguments.json:
         print(json.dumps(answer, ensure_ascii=False, indent=2))
         return 0
@@ -90,7 +95,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _push(arguments: argparse.Namespace) -> int:
-    settings = load_settings(arguments)
+    settings = settings_of(arguments)
     zone = settings.device_api.time_zone if settings.device_api else _ZONE
     package_id = arguments.id or package_pushing.package_id(
         settings.node.code, now=SystemClock().now(), zone=time_zone(zone)
@@ -122,7 +127,7 @@ def _push(arguments: argparse.Namespace) -> int:
 
 def _delete(arguments: argparse.Namespace) -> int:
     local_client.ask(
-        socket_of(load_settings(arguments)),
+        socket_of(settings_of(arguments)),
         DELETE_PACKAGE,
         fields={"package_id": arguments.package},
     )

@@ -9,8 +9,8 @@ from typing import Any
 
 from agent.app import local_client, service_logs
 from agent.app.workload_questions import LIST_SERVICES, LOAD_SERVICE, UNLOAD_SERVICE
-from agent.cli.agent_packages import socket_of
-from agent.cli.main import add_json_argument, load_settings
+from agent.cli.agent_packages import settings_of, socket_of
+from agent.cli.main import add_json_argument
 from agent.errors import BadInput
 from agent.model.workloads import EnvironmentVariable
 
@@ -74,7 +74,7 @@ def add_logs(parser: argparse.ArgumentParser) -> None:
 def load(arguments: argparse.Namespace, *, variables: tuple[EnvironmentVariable, ...]) -> int:
     """Load a service of a package that the running agent has."""
     answer = local_client.ask(
-        socket_of(load_settings(arguments)),
+        socket_of(settings_of(arguments)),
         LOAD_SERVICE,
         fields={
             "package_id": arguments.package,
@@ -88,22 +88,24 @@ def load(arguments: argparse.Namespace, *, variables: tuple[EnvironmentVariable,
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    answer = local_client.ask(socket_of(load_settings(arguments)), LIST_SERVICES)
+    answer = local_client.ask(socket_of(settings_of(arguments)), LIST_SERVICES)
     if arguments.json:
         print(json.dumps(answer, ensure_ascii=False, indent=2))
         return 0
     for service in answer["services"]:
         print("\n".join(_lines(service)))
-    for orphan in answer["orphans"]:
+    # None while the engine is not asked.
+    orphans = answer["orphans"] or []
+    for orphan in orphans:
         print(f"{orphan['name']}  {orphan['state']}  of another agent, left alone")
-    if not answer["services"] and not answer["orphans"]:
+    if not answer["services"] and not orphans:
         print("no services")
     return 0
 
 
 def _unload(arguments: argparse.Namespace) -> int:
     local_client.ask(
-        socket_of(load_settings(arguments)),
+        socket_of(settings_of(arguments)),
         UNLOAD_SERVICE,
         fields={"package_id": arguments.package, "service_id": arguments.service},
     )
@@ -114,7 +116,7 @@ def _unload(arguments: argparse.Namespace) -> int:
 def _logs(arguments: argparse.Namespace) -> int:
     if not 0 <= arguments.tail <= TAIL_MAXIMUM:
         raise BadInput(f"--tail takes 0 to {TAIL_MAXIMUM} lines")
-    settings = load_settings(arguments)
+    settings = settings_of(arguments)
     with service_logs.opened(
         settings.runtime,
         arguments.service,

@@ -66,8 +66,27 @@ def _text(status: dict[str, Any]) -> str:
         )
         if platform["last_error"]:
             lines.append(f"             last error: {platform['last_error']}")
+    lines.append(f"workloads    {_workloads(status['workloads'])}")
     lines += [plugin_line(plugin) for plugin in status["plugins"]]
     return "\n".join(lines)
+
+
+def _workloads(workloads: dict[str, Any] | None) -> str:
+    if workloads is None:
+        return "off"
+    if workloads["unknown"] is not None:
+        return f"unknown: {workloads['unknown']}"
+    packages = [each["state"] for each in workloads["packages"]]
+    services = [each["state"] for each in workloads["services"]]
+    orphans = workloads["orphans"] or []
+    words = f"packages: {_counted(packages)}; services: {_counted(services)}"
+    return words + (f"; {len(orphans)} containers of another agent" if orphans else "")
+
+
+def _counted(states: list[str]) -> str:
+    """Return how many there are of each state, in the order of their first."""
+    counts = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
+    return ", ".join(counts) or "none"
 
 
 def _seconds(value: float | None) -> str:
