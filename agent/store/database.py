@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import NoRoomError, PermanentError, TransientError
@@ -66,15 +67,32 @@ _MIGRATIONS = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """Is what one database file of the agent holds.
+
+    `migrations` has one script a version, oldest first. `remedy` is what an operator does after a
+    damaged file was moved away.
+    """
+
+    file_name: str
+    migrations: tuple[str, ...]
+    remedy: str
+
+
+STATE = Schema(file_name=FILE_NAME, migrations=_MIGRATIONS, remedy="push the packages again")
+
+
 class Database:
-    """Is the database of one agent; safe in every thread, one transaction at a time.
+    """Is one database of the agent; safe in every thread, one transaction at a time.
 
     Raises:
         PermanentError: the file cannot be used, or was written by a newer build.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE_NAME
+    def __init__(self, folder: Path, *, schema: Schema = STATE) -> None:
+        self.path = folder / schema.file_name
+        self._schema = schema
         self._lock = threading.RLock()
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o750)
@@ -85,7 +103,7 @@ class Database:
                 f"{folder} cannot be used: {error.strerror}; check node.state_dir and who owns it"
             ) from error
         except sqlite3.DatabaseError as error:
-            raise PermanentError(_damaged(self.path, error)) from error
+            raise PermanentError(self._damaged(error)) from error
 
     @property
     def instance(self) -> str:
@@ -127,7 +145,7 @@ class Database:
                 # Of this very class is what SQLite says of a damaged file.
                 if type(error) is not sqlite3.DatabaseError:
                     raise
-                raise PermanentError(_damaged(self.path, error)) from error
+                raise PermanentError(self._damaged(error)) from error
 
     def close(self) -> None:
         """Close the file; may be called twice."""
@@ -150,21 +168,21 @@ class Database:
 
     def _migrate(self) -> None:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version > len(_MIGRATIONS):
+        migrations = self._schema.migrations
+        if version > len(migrations):
             raise PermanentError(
                 f"{self.path} was written by a newer version of the agent (schema {version}, this "
-                f"one knows {len(_MIGRATIONS)}): install that version again"
+                f"one knows {len(migrations)}): install that version again"
             )
-        for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+        for number, script in enumerate(migrations[version:], start=version + 1):
             # The script and its number become true together, or not at all.
             self._connection.executescript(
                 f"BEGIN IMMEDIATE;{script};PRAGMA user_version = {number};COMMIT;"
             )
             logger.info("event=schema_changed file=%s version=%d", self.path, number)
 
-
-def _damaged(path: Path, error: sqlite3.Error) -> str:
-    return (
-        f"{path} cannot be used: {error}; if the disk is sound, move the file away and push the "
-        "packages again"
-    )
+    def _damaged(self, error: sqlite3.Error) -> str:
+        return (
+            f"{self.path} cannot be used: {error}; if the disk is sound, move the file away and "
+            f"{self._schema.remedy}"
+        )
