@@ -71,6 +71,18 @@ bench: venv .cache/nvml/libnvidia-ml.so.1 .cache/glances/bin/glances ## Measure 
 bench-accelerators: venv ## Measure what a sample of each vendor's cards costs (about 1 minute)
 	$(BIN)/python tests/bench/accelerators.py
 
+.PHONY: bench-packages
+bench-packages: venv ## Measure how a 4 GiB package arrives, beside curl, md5sum and docker (root; about 10 minutes)
+	$(BIN)/python tests/bench/packages.py
+
+.PHONY: bench-boot
+bench-boot: venv ## Measure a boot without network until services run (root; about 3 minutes)
+	$(BIN)/python tests/bench/boot.py
+
+.PHONY: bench-services
+bench-services: venv ## Measure what five running services cost the agent (root; about 7 minutes)
+	$(BIN)/python tests/bench/services.py
+
 .cache/nvml/libnvidia-ml.so.1: tests/collectors/accelerators/nvidia/nvml_stub/nvml_stub.c
 	@mkdir -p $(@D)
 	$(CC) -shared -fPIC -O1 -Wl,-soname,libnvidia-ml.so.1 -o $@ $<

@@ -119,9 +119,9 @@ def main() -> int:
         }
         seen = _platform(site)
     print(
-        f"\nmedians of {arguments.rounds}: {whole['agent']:.1f} and {whole['peer']:.1f} s, ", end=""
+        f"\nmedians of {arguments.rounds}: {whole['agent']:.1f} and {whole['peer']:.1f} s, "
+        f"ratio {whole['agent'] / whole['peer']:.2f}"
     )
-    print(f"ratio {whole['agent'] / whole['peer']:.2f}")
     print(
         f"keepalives: {seen['keepalives_accepted']} accepted, {seen['keepalives_failed']} failed, "
         f"worst gap {seen['worst_gap_seconds']} s"
