@@ -1,0 +1,354 @@
+"""The ledger of a running agent: keeps readings, and knows which hours they concern.
+
+What `keep` has returned for is on the disk. A reading that is handed in again changes nothing; one
+that contradicts what is there is refused. Each reading opens the hours that it may change, and
+`closing` closes them, again if need be.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+from agent.errors import PermanentError, TransientError
+from agent.model.metering import CentreHour, MeterReading
+from agent.store import hours, readings
+from agent.store.database import Database
+from agent.store.ledger import (
+    HOUR_MICROSECONDS,
+    LEDGER,
+    LOCK_NAME,
+    hour_at,
+    microseconds_of,
+    moment_of,
+    read_meta,
+    start_of,
+    write_meta,
+)
+from agent.store.readings import Fate, Source
+
+NamedReading: TypeAlias = "tuple[str, MeterReading]"
+
+# A reading judges, and is judged by, those of an hour around it (agent/metering/deltas.py).
+REACH = timedelta(hours=1)
+# What a clock that lost its battery shows.
+FIRST_BELIEVED_YEAR = 2020
+_FUTURE = timedelta(minutes=10)
+_MOST = 2**63
+_CLOSED_UNTIL = "closed_until_hour"
+_READINGS_FROM = "readings_from_us"
+_CHUNK_ROWS = 2000
+_LONGEST_CLOCK_STEP = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Says what became of readings; `refused` has the place and the reason of each such one."""
+
+    accepted: int = 0
+    repeated: int = 0
+    refused: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Meter:
+    """Remembers the last times at which a meter was read, the latest first."""
+
+    meter_id: int
+    times: tuple[int, ...] = ()
+
+
+class Ledger:
+    """Is the ledger in a folder; safe in every thread, and of one process at a time.
+
+    Raises:
+        PermanentError: the file cannot be used.
+        TransientError: another process has it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._lock_file: int | None = _locked(folder)
+        try:
+            self._database = Database(folder, schema=LEDGER)
+        except BaseException:
+            self._release()
+            raise
+        self.path = self._database.path
+        self._meters: dict[str, _Meter] = {}
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        self._database.close()
+        self._release()
+
+    def _release(self) -> None:
+        lock_file, self._lock_file = self._lock_file, None
+        if lock_file is not None:
+            os.close(lock_file)
+
+    def keep(
+        self,
+        named: Sequence[NamedReading],
+        *,
+        source: Source,
+        now: datetime,
+        not_before: datetime,
+    ) -> Kept:
+        """Write readings, and return once they are on the disk.
+
+        `not_before` is from when on readings are kept.
+
+        Raises:
+            NoRoomError: the disk is full; nothing of it was kept.
+            TransientError: the disk does not work now; likewise.
+        """
+        refused: list[tuple[int, str]] = []
+        good: list[int] = []
+        for place, (_, reading) in enumerate(named):
+            trouble = _trouble(reading, now=now, not_before=not_before)
+            if trouble is None:
+                good.append(place)
+            else:
+                refused.append((place, trouble))
+        try:
+            fates = self._write([named[place] for place in good], source=source)
+        except BaseException:
+            # What is remembered of it may not have come to the disk.
+            self._meters = {}
+            raise
+        repeated = 0
+        for place, fate in zip(good, fates or (), strict=False):
+            if fate is Fate.CONTRADICTED:
+                name, reading = named[place]
+                at = reading.taken_at.isoformat()
+                refused.append((place, f"{name} has other values at {at} in the ledger already"))
+            elif fate is Fate.REPEATED:
+                repeated += 1
+        return Kept(
+            accepted=len(named) - repeated - len(refused),
+            repeated=repeated,
+            refused=tuple(sorted(refused)),
+        )
+
+    def _write(self, named: Sequence[NamedReading], *, source: Source) -> tuple[Fate, ...] | None:
+        with self._database.transaction() as statements:
+            rows = []
+            opened: set[int] = set()
+            for name, reading in named:
+                meter = self._meters.get(name)
+                if meter is None:
+                    number = readings.meter_id(statements, name)
+                    times = readings.last_times(statements, number, count=3)
+                    meter = self._meters[name] = _Meter(meter_id=number, times=times)
+                marker = reading.reset_marker
+                row = readings.row_of(
+                    reading,
+                    meter=meter.meter_id,
+                    marker=None if marker is None else readings.marker_id(statements, marker),
+                    source=source,
+                )
+                opened.update(_concerned(meter, row[1], source=source))
+                rows.append(row)
+            fates = readings.insert(statements, rows)
+            if fates is None or Fate.ACCEPTED in fates:
+                hours.open_again(statements, opened)
+            return fates
+
+    def slice(self, name: str, *, first: datetime, last: datetime) -> tuple[MeterReading, ...]:
+        """Return the readings of a meter from one time to another, both included."""
+        with self._database.transaction() as statements:
+            meter = readings.meter_ids(statements).get(name)
+            if meter is None:
+                return ()
+            return tuple(
+                readings.between(
+                    statements,
+                    meter,
+                    first_us=microseconds_of(first),
+                    last_us=microseconds_of(last),
+                )
+            )
+
+    def latest(self, name: str, *, until: datetime) -> MeterReading | None:
+        """Return the last reading of a meter that is not after a time; None where there is none."""
+        with self._database.transaction() as statements:
+            meter = readings.meter_ids(statements).get(name)
+            if meter is None:
+                return None
+            return readings.latest(statements, meter, until_us=microseconds_of(until))
+
+    def names(self) -> tuple[str, ...]:
+        """Return every meter of which there ever were readings."""
+        with self._database.transaction() as statements:
+            return tuple(readings.meter_ids(statements))
+
+    def hour(self, start_at: datetime) -> CentreHour | None:
+        """Return the latest version of an hour, None where it was not closed."""
+        with self._database.transaction() as statements:
+            return hours.find(statements, hour_at(start_at))
+
+    def versions(self, start_at: datetime) -> tuple[CentreHour, ...]:
+        """Return every version of an hour, the first one first."""
+        with self._database.transaction() as statements:
+            return hours.versions(statements, hour_at(start_at))
+
+    def hours_between(self, first: datetime, before: datetime) -> tuple[CentreHour, ...]:
+        """Return the closed hours that begin at or after one time and before another."""
+        first_hour = -(-microseconds_of(first) // HOUR_MICROSECONDS)
+        last_hour = -(-microseconds_of(before) // HOUR_MICROSECONDS) - 1
+        with self._database.transaction() as statements:
+            return hours.between(statements, first=first_hour, last=last_hour)
+
+    def last_hours(self, *, count: int) -> tuple[CentreHour, ...]:
+        """Return the last closed hours, in their order."""
+        with self._database.transaction() as statements:
+            return hours.last(statements, count=count)
+
+    def open_due(self, last: int) -> None:
+        """Open every hour up to one that the calendar brings, and the one before them again.
+
+        That one is looked at a second time, because readings of the hour after it may refute some
+        of its own.
+        """
+        with self._database.transaction() as statements:
+            before = read_meta(statements, _CLOSED_UNTIL)
+            if before is None:
+                # The first hour of a new ledger began before anything could be read.
+                write_meta(statements, _CLOSED_UNTIL, last)
+            elif last > before:
+                hours.open_again(statements, range(before, last + 1))
+                write_meta(statements, _CLOSED_UNTIL, last)
+
+    def opened(self, *, until: int, most: int) -> tuple[tuple[int, int], ...]:
+        """Return the first hours to close that are not after one, each with its mark."""
+        with self._database.transaction() as statements:
+            return hours.opened(statements, until=until, most=most)
+
+    def settle(self, hour: int, *, mark: int, closed: CentreHour | None) -> None:
+        """Keep a closed hour, None where nothing changed, and note that it needs no more.
+
+        With another mark than that of now it stays open: a reading came in between.
+        """
+        with self._database.transaction() as statements:
+            if closed is not None:
+                hours.write(statements, closed)
+            hours.settle(statements, hour, mark=mark)
+
+    def reopen(self, first: datetime, last: datetime) -> None:
+        """Let the hours between two times be closed again."""
+        with self._database.transaction() as statements:
+            hours.open_again(statements, range(hour_at(first), hour_at(last) + 1))
+
+    def has_all_readings_of(self, hour: int) -> bool:
+        """Tell whether no reading that concerns an hour has been deleted for its age."""
+        with self._database.transaction() as statements:
+            since = read_meta(statements, _READINGS_FROM)
+        return since is None or start_of(hour) - REACH >= moment_of(since)
+
+    def note_clock_step(self, *, before: datetime, after: datetime) -> None:
+        """Keep that the clock was set, and open the hours that it concerns."""
+        with self._database.transaction() as statements:
+            hours.write_clock_step(statements, before=before, after=after)
+            for first, last in doubtful_spans(before, after):
+                hours.open_again(statements, range(hour_at(first), hour_at(last) + 1))
+
+    def clock_steps(self) -> tuple[tuple[datetime, datetime], ...]:
+        """Return what the clock showed before and after each time it was set."""
+        with self._database.transaction() as statements:
+            return hours.clock_steps(statements)
+
+    def delete_before(self, readings_before: datetime, hours_before: datetime) -> int:
+        """Delete what is too old, in small transactions; return how many readings and hours."""
+        deleted = 0
+        before_us = microseconds_of(readings_before)
+        with self._database.transaction() as statements:
+            meters = tuple(readings.meter_ids(statements).values())
+            if before_us > (read_meta(statements, _READINGS_FROM) or 0):
+                write_meta(statements, _READINGS_FROM, before_us)
+            hours.delete_clock_steps_before(statements, readings_before)
+        for meter in meters:
+            more = _CHUNK_ROWS
+            while more == _CHUNK_ROWS:
+                with self._database.transaction() as statements:
+                    more = readings.delete_before(
+                        statements, meter, before_us=before_us, most=_CHUNK_ROWS
+                    )
+                deleted += more
+        more = 1
+        while more:
+            with self._database.transaction() as statements:
+                more = hours.delete_before(statements, hour_at(hours_before), most=_CHUNK_ROWS)
+            deleted += more
+        return deleted
+
+
+def doubtful_spans(before: datetime, after: datetime) -> Iterable[tuple[datetime, datetime]]:
+    """Return the times for which no reading can be trusted after the clock was set.
+
+    Set forward: the moments at both of its ends; in between nothing was read. Set back: all that
+    was passed twice.
+    """
+    if after > before or before - after > _LONGEST_CLOCK_STEP:
+        return ((before, before), (after, after))
+    return ((after, before),)
+
+
+def _concerned(meter: _Meter, taken_us: int, *, source: Source) -> Iterable[int]:
+    """Return the hours that a new reading may change, and remember its time."""
+    hour = taken_us // HOUR_MICROSECONDS
+    if source is Source.IMPORT or (meter.times and taken_us <= meter.times[0]):
+        meter.times = tuple(sorted({taken_us, *meter.times}, reverse=True)[:3])
+        return (hour - 1, hour, hour + 1)
+    # In its order: what it can change lies behind the readings before it, and later ones are
+    # weighed when the hour is looked at for the second time.
+    first_us = meter.times[-1] if meter.times else taken_us
+    first = max(first_us // HOUR_MICROSECONDS, hour - 1)
+    meter.times = (taken_us, *meter.times[:2])
+    return range(first, hour + 1)
+
+
+def _trouble(reading: MeterReading, *, now: datetime, not_before: datetime) -> str | None:
+    """Return why a reading cannot be kept, None where it can."""
+    taken_at = reading.taken_at
+    if taken_at.tzinfo is None:
+        return "its time has no zone"
+    if taken_at.year < FIRST_BELIEVED_YEAR:
+        return f"{taken_at.isoformat()} is before {FIRST_BELIEVED_YEAR}: the clock was wrong"
+    if taken_at < not_before:
+        return f"{taken_at.isoformat()} is longer ago than readings are kept"
+    if taken_at > now + _FUTURE:
+        return f"{taken_at.isoformat()} has not come yet"
+    amounts = (reading.energy_joules, reading.water_millilitres)
+    if any(amount is not None and not 0 <= amount < _MOST for amount in amounts):
+        return "a register shows no number below 0, and none above 2^63"
+    power = reading.power_watts
+    if power is not None and not math.isfinite(power):
+        return "its power is no number"
+    if power is None and amounts == (None, None):
+        return "it has no value"
+    return None
+
+
+def _locked(folder: Path) -> int:
+    path = folder / LOCK_NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise PermanentError(
+            f"{folder} cannot be used: {error.strerror}; check node.state_dir and who owns it"
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        raise TransientError(
+            f"{path} is held by another process: an agent that starts, or an import that runs"
+        ) from error
+    return file
