@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import math
 import os
+import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +18,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from agent.errors import PermanentError, TransientError
-from agent.model.metering import CentreHour, MeterReading
+from agent.metering.hours import HOUR, MARGIN
+from agent.model.metering import CentreHour, MeterReading, RegisterTraits
 from agent.store import hours, readings
 from agent.store.database import Database
 from agent.store.ledger import (
@@ -35,8 +37,6 @@ from agent.store.readings import Fate, Source
 
 NamedReading: TypeAlias = "tuple[str, MeterReading]"
 
-# A reading judges, and is judged by, those of an hour around it (agent/metering/deltas.py).
-REACH = timedelta(hours=1)
 # What a clock that lost its battery shows.
 FIRST_BELIEVED_YEAR = 2020
 _FUTURE = timedelta(minutes=10)
@@ -140,6 +140,7 @@ class Ledger:
         with self._database.transaction() as statements:
             rows = []
             opened: set[int] = set()
+            imported: dict[int, set[int]] = {}
             for name, reading in named:
                 meter = self._meters.get(name)
                 if meter is None:
@@ -153,35 +154,56 @@ class Ledger:
                     marker=None if marker is None else readings.marker_id(statements, marker),
                     source=source,
                 )
-                opened.update(_concerned(meter, row[1], source=source))
+                hour = row[1] // HOUR_MICROSECONDS
+                if source is Source.LIVE and (not meter.times or row[1] > meter.times[0]):
+                    # In its order: what it can change lies at the readings before it, and later
+                    # ones are weighed when an hour is looked at for the second time.
+                    opened.update(each // HOUR_MICROSECONDS for each in meter.times)
+                    opened.update((hour - 1, hour))
+                    meter.times = (row[1], *meter.times[:2])
+                else:
+                    imported.setdefault(meter.meter_id, set()).add(hour)
                 rows.append(row)
             fates = readings.insert(statements, rows)
             if fates is None or Fate.ACCEPTED in fates:
+                for number, among in imported.items():
+                    opened.update(_around(statements, number, among))
                 hours.open_again(statements, opened)
+            if imported:
+                self._meters = {}
             return fates
 
-    def slice(self, name: str, *, first: datetime, last: datetime) -> tuple[MeterReading, ...]:
-        """Return the readings of a meter from one time to another, both included."""
+    def around(self, name: str, start_at: datetime) -> tuple[MeterReading, ...]:
+        """Return every reading that has a say in the hour from `start_at` on."""
+        first, last = start_at - MARGIN, start_at + HOUR + MARGIN
         with self._database.transaction() as statements:
             meter = readings.meter_ids(statements).get(name)
             if meter is None:
                 return ()
-            return tuple(
-                readings.between(
-                    statements,
-                    meter,
-                    first_us=microseconds_of(first),
-                    last_us=microseconds_of(last),
-                )
+            return readings.around(
+                statements,
+                meter,
+                first_us=microseconds_of(first),
+                last_us=microseconds_of(last),
             )
 
-    def latest(self, name: str, *, until: datetime) -> MeterReading | None:
-        """Return the last reading of a meter that is not after a time; None where there is none."""
+    def last_time(self, name: str) -> datetime | None:
+        """Return when a meter was last read; None where it never was."""
         with self._database.transaction() as statements:
             meter = readings.meter_ids(statements).get(name)
-            if meter is None:
-                return None
-            return readings.latest(statements, meter, until_us=microseconds_of(until))
+            times = () if meter is None else readings.last_times(statements, meter, count=1)
+        return moment_of(times[0]) if times else None
+
+    def traits(self, name: str) -> RegisterTraits:
+        """Return what a meter last told of its register."""
+        with self._database.transaction() as statements:
+            return readings.traits_of(statements, name)
+
+    def keep_traits(self, name: str, traits: RegisterTraits) -> None:
+        """Keep what a meter tells of its register."""
+        with self._database.transaction() as statements:
+            if readings.traits_of(statements, name) != traits:
+                readings.write_traits(statements, readings.meter_id(statements, name), traits)
 
     def names(self) -> tuple[str, ...]:
         """Return every meter of which there ever were readings."""
@@ -219,7 +241,7 @@ class Ledger:
         with self._database.transaction() as statements:
             before = read_meta(statements, _CLOSED_UNTIL)
             if before is None:
-                # The first hour of a new ledger began before anything could be read.
+                # What lies before the first look of a new ledger is opened by readings alone.
                 write_meta(statements, _CLOSED_UNTIL, last)
             elif last > before:
                 hours.open_again(statements, range(before, last + 1))
@@ -249,7 +271,7 @@ class Ledger:
         """Tell whether no reading that concerns an hour has been deleted for its age."""
         with self._database.transaction() as statements:
             since = read_meta(statements, _READINGS_FROM)
-        return since is None or start_of(hour) - REACH >= moment_of(since)
+        return since is None or start_of(hour) - MARGIN >= moment_of(since)
 
     def note_clock_step(self, *, before: datetime, after: datetime) -> None:
         """Keep that the clock was set, and open the hours that it concerns."""
@@ -299,18 +321,22 @@ def doubtful_spans(before: datetime, after: datetime) -> Iterable[tuple[datetime
     return ((after, before),)
 
 
-def _concerned(meter: _Meter, taken_us: int, *, source: Source) -> Iterable[int]:
-    """Return the hours that a new reading may change, and remember its time."""
-    hour = taken_us // HOUR_MICROSECONDS
-    if source is Source.IMPORT or (meter.times and taken_us <= meter.times[0]):
-        meter.times = tuple(sorted({taken_us, *meter.times}, reverse=True)[:3])
-        return (hour - 1, hour, hour + 1)
-    # In its order: what it can change lies behind the readings before it, and later ones are
-    # weighed when the hour is looked at for the second time.
-    first_us = meter.times[-1] if meter.times else taken_us
-    first = max(first_us // HOUR_MICROSECONDS, hour - 1)
-    meter.times = (taken_us, *meter.times[:2])
-    return range(first, hour + 1)
+def _around(statements: sqlite3.Connection, meter: int, among: Iterable[int]) -> Iterable[int]:
+    """Return the hours that readings in some hours may change: these, and those of neighbours."""
+    found: set[int] = set()
+    for hour in among:
+        found.update((hour - 1, hour, hour + 1))
+    for hour in sorted(found):
+        if hour - 1 in found and hour + 1 in found:
+            continue
+        before, after = readings.neighbours(
+            statements,
+            meter,
+            first_us=hour * HOUR_MICROSECONDS,
+            last_us=(hour + 1) * HOUR_MICROSECONDS,
+        )
+        found.update(each // HOUR_MICROSECONDS for each in (before, after) if each is not None)
+    return found
 
 
 def _trouble(reading: MeterReading, *, now: datetime, not_before: datetime) -> str | None:

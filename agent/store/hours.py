@@ -76,7 +76,7 @@ def count_open(statements: sqlite3.Connection, *, until: int) -> int:
 
 
 def settle(statements: sqlite3.Connection, hour: int, *, mark: int) -> None:
-    """Note that an hour has been closed; not where there was a new cause since its mark was read."""
+    """Note that an hour has been closed, unless there was a new cause since its mark."""
     statements.execute("DELETE FROM open_hours WHERE hour = ? AND mark = ?", (hour, mark))
 
 

@@ -17,7 +17,14 @@ LOCK_NAME = "ledger.lock"
 _FIRST = """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL);
 
-    CREATE TABLE meters (meter_id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+    -- With what the meter last told of its register (RegisterTraits).
+    CREATE TABLE meters (
+        meter_id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        modulus TEXT,
+        resolution TEXT,
+        starts_at_zero INTEGER NOT NULL DEFAULT 0
+    );
 
     -- What tells that a register began anew (a serial number, a boot id), kept once.
     CREATE TABLE markers (marker_id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);

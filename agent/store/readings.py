@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
-from agent.model.metering import MeterReading
+from agent.model.metering import MeterReading, RegisterTraits
 from agent.store.ledger import microseconds_of, moment_of
 
 
@@ -37,7 +37,8 @@ _VALUES = "energy_joules, water_millilitres, power_watts"
 
 def meter_ids(statements: sqlite3.Connection) -> dict[str, int]:
     """Return the number of every meter that has ever been read, by its name."""
-    return {row["name"]: row["meter_id"] for row in statements.execute("SELECT * FROM meters")}
+    rows = statements.execute("SELECT name, meter_id FROM meters")
+    return {row[0]: row[1] for row in rows}
 
 
 def meter_id(statements: sqlite3.Connection, name: str) -> int:
@@ -45,6 +46,31 @@ def meter_id(statements: sqlite3.Connection, name: str) -> int:
     statements.execute("INSERT OR IGNORE INTO meters (name) VALUES (?)", (name,))
     row = statements.execute("SELECT meter_id FROM meters WHERE name = ?", (name,)).fetchone()
     return int(row[0])
+
+
+def write_traits(statements: sqlite3.Connection, meter: int, traits: RegisterTraits) -> None:
+    """Keep what a meter told of its register."""
+    # As texts, because a modulus in joules may pass 63 bits.
+    told = (each if each is None else str(each) for each in (traits.modulus, traits.resolution))
+    statements.execute(
+        "UPDATE meters SET modulus = ?, resolution = ?, starts_at_zero = ? WHERE meter_id = ?",
+        (*told, traits.starts_at_zero, meter),
+    )
+
+
+def traits_of(statements: sqlite3.Connection, name: str) -> RegisterTraits:
+    """Return what a meter last told of its register; nothing where it never did."""
+    row = statements.execute(
+        "SELECT modulus, resolution, starts_at_zero FROM meters WHERE name = ?", (name,)
+    ).fetchone()
+    if row is None:
+        return RegisterTraits()
+    modulus, resolution, starts_at_zero = row
+    return RegisterTraits(
+        modulus=None if modulus is None else int(modulus),
+        resolution=None if resolution is None else int(resolution),
+        starts_at_zero=bool(starts_at_zero),
+    )
 
 
 def marker_id(statements: sqlite3.Connection, text: str | None) -> int | None:
@@ -107,15 +133,26 @@ def between(
         )
 
 
-def latest(statements: sqlite3.Connection, meter: int, *, until_us: int) -> MeterReading | None:
-    """Return the last reading of a meter that is not after a time; None where there is none."""
+def around(
+    statements: sqlite3.Connection, meter: int, *, first_us: int, last_us: int
+) -> tuple[MeterReading, ...]:
+    """Return the readings from one time to another, and the nearest on either side of them."""
+    before, after = neighbours(statements, meter, first_us=first_us, last_us=last_us)
+    first_us = first_us if before is None else before
+    last_us = last_us if after is None else after
+    return tuple(between(statements, meter, first_us=first_us, last_us=last_us))
+
+
+def neighbours(
+    statements: sqlite3.Connection, meter: int, *, first_us: int, last_us: int
+) -> tuple[int | None, int | None]:
+    """Return when the nearest readings before one time and after another were taken."""
     row = statements.execute(
-        "SELECT max(taken_us) FROM readings WHERE meter_id = ? AND taken_us <= ?",
-        (meter, until_us),
+        "SELECT (SELECT max(taken_us) FROM readings WHERE meter_id = :meter AND taken_us < :first),"
+        " (SELECT min(taken_us) FROM readings WHERE meter_id = :meter AND taken_us > :last)",
+        {"meter": meter, "first": first_us, "last": last_us},
     ).fetchone()
-    if row[0] is None:
-        return None
-    return next(between(statements, meter, first_us=row[0], last_us=row[0]))
+    return row[0], row[1]
 
 
 def last_times(statements: sqlite3.Connection, meter: int, *, count: int) -> tuple[int, ...]:
