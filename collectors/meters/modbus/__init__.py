@@ -1,0 +1,1 @@
+"""Owns meters that speak Modbus TCP, or Modbus RTU through a TCP gateway."""
