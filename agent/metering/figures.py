@@ -18,6 +18,9 @@ from agent.model.metering import CentreHour, Figure, MeterRole, Quality
 
 JOULES_PER_KWH = 3_600_000
 MILLILITRES_PER_LITRE = 1000
+# From joules over joules, and from millilitres over joules to litres over kWh.
+PUE_SCALE = 1
+WUE_SCALE = JOULES_PER_KWH // MILLILITRES_PER_LITRE
 
 PUE_BELOW_1 = "pue_below_1"
 GREEN_CAPPED = "green_capped"
@@ -103,13 +106,12 @@ def centre_hour(
 
 def pue_of(facility: Figure, it: Figure) -> Ratio:
     """Return facility energy over IT energy; below 1 it is wrong and returned all the same."""
-    return _ratio("PUE (interim)", facility, it, of="facility", scale=1, unit="")
+    return _ratio("PUE (interim)", facility, it, of="facility", scale=PUE_SCALE, unit="")
 
 
 def wue_of(water: Figure, it: Figure) -> Ratio:
     """Return litres of water for each kWh of IT energy."""
-    scale = JOULES_PER_KWH // MILLILITRES_PER_LITRE
-    return _ratio("WUE (interim)", water, it, of="water", scale=scale, unit=" L/kWh")
+    return _ratio("WUE (interim)", water, it, of="water", scale=WUE_SCALE, unit=" L/kWh")
 
 
 def _ratio(name: str, above: Figure, it: Figure, *, of: str, scale: int, unit: str) -> Ratio:
