@@ -28,7 +28,7 @@ def open_image(
     limits: InspectionLimits | None = None,
     architecture: str | None = None,
 ) -> Iterator[bytes]:
-    """Return the image of a package as a `docker save` archive, in parts of at most 1 MiB.
+    """Return the image of a package as a `docker save` archive, in parts of at most 256 KiB.
 
     The archive holds one image, tagged `reference` and nothing else: its config and its layers as
     they are in the package, and a manifest.json of ours at its end. Nothing is written to the disk.

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from agent.workloads.package_format.errors import PackageRefused
 
-CHUNK_BYTES = 1024 * 1024
+# Large enough that a piece costs more than the call; each is in memory several times on its way.
+CHUNK_BYTES = 256 * 1024
 GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_WINDOW = 31  # zlib's word for "a gzip header and its check sum"
 
