@@ -104,8 +104,11 @@ def _cut_power(engine: PrivateEngine) -> None:
 
 
 def _running(engine: PrivateEngine) -> int:
+    """Count the containers that the engine says run, and whose process is really there."""
     with engine.api() as api:
-        return len(api.containers(filters={"label": "computility-agent.service"}))
+        found = api.containers(filters={"label": "computility-agent.service"})
+        states = [api.inspect_container(each["Id"])["State"] for each in found]
+    return sum(each["Running"] and _lives(each["Pid"]) for each in states)
 
 
 def _remove_images(engine: PrivateEngine) -> None:

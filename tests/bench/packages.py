@@ -146,14 +146,18 @@ def agent_turn(platform: Platform, site: Site, package_id: str) -> dict[str, flo
         "/ACSMP/AlgoFilePackages/Devices",
         {"AlgoFilePackageID": package_id, "ComputilityCode": CODE},
     )
-    wait_until(lambda: _is_ready(site), what="the package")
+    wait_until(lambda: _is_ready(site), what="the package", pause_seconds=0.2)
     phases["fetched, verified, in force"] = time.monotonic() - begin
     begin = time.monotonic()
     already = site.log_text().count(" image_loaded ")
     site.load(package_id)
-    wait_until(lambda: site.log_text().count(" image_loaded ") > already, what="the image")
+    wait_until(
+        lambda: site.log_text().count(" image_loaded ") > already,
+        what="the image",
+        pause_seconds=0.2,
+    )
     phases["image in the engine"] = time.monotonic() - begin
-    wait_until(lambda: site.states() == ["RUNNING"], what="the service")
+    wait_until(lambda: site.states() == ["RUNNING"], what="the service", pause_seconds=0.2)
     phases["container running"] = time.monotonic() - begin - phases["image in the engine"]
     return phases
 
