@@ -52,6 +52,8 @@ logger = logging.getLogger(__name__)
 
 _RESYNC_SECONDS = 30.0
 _ENGINE_MOST_SECONDS = 15.0
+# The engine's own deadline is longer: a busy disk is no reason to give a question up.
+_SILENT_SECONDS = 20.0
 _LEAST_SECONDS_BETWEEN_PASSES = 0.1
 _ENGINE = "engine"
 
@@ -141,6 +143,7 @@ class Reconciler:
         self._busy_since: float | None = None
         # What others read: replaced as a whole, never changed.
         self._sighting = Sighting(unreachable="it was not asked yet")
+        self._asked_since: float | None = None
         self._orphans: tuple[Container, ...] = ()
         self._knows_orphans = False
         # What only the deciding thread touches.
@@ -189,7 +192,7 @@ class Reconciler:
         Raises:
             TransientError: the database does not answer now.
         """
-        sighting, now = self._sighting, self._clock.now()
+        sighting, now = self._seen(), self._clock.now()
         return tuple(
             derive(desired, sighting, now=now, usage=self._usages.of(desired.service_id))
             for desired in self._services.desired()
@@ -246,9 +249,12 @@ class Reconciler:
             return None
         self._is_clear = False
         try:
+            self._asked_since = self._clock.monotonic()
             containers = self._runtime().list_owned()
         except (TransientError, PermanentError) as error:
             return self._lost(error.reason)
+        finally:
+            self._asked_since = None
         self._found()
         comparison = compare(
             desired=desired,
@@ -276,6 +282,15 @@ class Reconciler:
         self._clean_licences(frozenset(in_use))
         self._is_clear = not in_use and self._jobs.is_idle
         return _RESYNC_SECONDS if wait_seconds is None else min(wait_seconds, _RESYNC_SECONDS)
+
+    def _seen(self) -> Sighting:
+        """Return what was seen last; nothing, while an engine that hangs is being asked."""
+        asked_since = self._asked_since
+        if asked_since is not None:
+            silent_seconds = self._clock.monotonic() - asked_since
+            if silent_seconds > _SILENT_SECONDS:
+                return Sighting(unreachable=f"no answer for {silent_seconds:.0f} s")
+        return self._sighting
 
     def _lost(self, reason: str) -> float:
         """Show that nothing can be seen, and return when to look again."""

@@ -96,6 +96,25 @@ def test_a_pass_that_hangs_is_seen():
     bench.reconciler.stop(timeout_seconds=PATIENCE_SECONDS)
 
 
+def test_an_engine_that_hangs_is_not_shown_as_it_was(bench: Bench):
+    service_id = bench.load()
+    bench.reconciler.wake()
+    wait_until(lambda: bench.service(service_id).state is ServiceState.RUNNING)
+    bench.runtime.stuck.add("list_owned")
+    calls = bench.runtime.calls["list_owned"]
+    bench.reconciler.wake()
+    wait_until(lambda: bench.runtime.calls["list_owned"] > calls)
+    assert bench.service(service_id).state is ServiceState.RUNNING
+
+    bench.clock.seconds += 21.0
+
+    service = bench.service(service_id)
+    assert service.state is ServiceState.UNSPECIFIED
+    assert "no answer for 21 s" in (service.reason or "")
+    bench.runtime.release()
+    wait_until(lambda: bench.service(service_id).state is ServiceState.RUNNING)
+
+
 def test_jobs_of_one_key_never_run_twice_and_lanes_are_bounded():
     done = threading.Event()
     jobs = Jobs(on_done=done.set)
