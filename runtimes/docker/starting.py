@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import PermanentError, TransientError
 from agent.model.workloads import ContainerSpec, ContainerState
-from runtimes.docker import container_config, readings
+from runtimes.docker import causes, container_config, readings
 from runtimes.docker.connection import EngineConnection, EngineRefusal
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ _ENGINE_SOCKETS = (
     "/run/containerd/containerd.sock",
     "/run/podman/podman.sock",
 )
-# With these the engine says that what it was to run is not in the image, or no program.
-_NO_PROGRAM = (126, 127)
+# With these the engine says that what it was to run or to mount does not fit the image.
+_DOES_NOT_FIT = (126, 127)
 
 
 class ContainerStarter:
@@ -82,11 +82,12 @@ class ContainerStarter:
             host = document.get("HostConfig") or {}
             devices = [device["PathOnHost"] for device in host.get("Devices") or ()]
             sources = [mount["Source"] for mount in host.get("Mounts") or ()]
+            # A port that is taken is waited for: another container would not get it either.
             raise self._explained(
                 refusal,
                 doing=f"starting {_name(document)}",
                 container_id=container_id,
-                paths=(*devices, *sources),
+                cause=causes.bad_device(devices) or causes.missing_source(sources),
                 runtime=host.get("Runtime"),
             ) from refusal
 
@@ -139,8 +140,6 @@ class ContainerStarter:
 
     def _create_and_start(self, spec: ContainerSpec, body: dict[str, Any]) -> str:
         doing = f"making {spec.name}"
-        paths = [container_config.split_device(device)[0] for device in spec.devices]
-        paths.extend(mount.source for mount in spec.mounts)
         try:
             # With `create` a missing image is an error; nothing is fetched from a registry.
             created = self._connection.call(
@@ -152,7 +151,11 @@ class ContainerStarter:
                     f"{doing}: the engine has no image {spec.image}: it has to be loaded first"
                 ) from refusal
             raise self._explained(
-                refusal, doing=doing, container_id=None, paths=paths, runtime=spec.runtime
+                refusal,
+                doing=doing,
+                container_id=None,
+                cause=_cause(spec),
+                runtime=spec.runtime,
             ) from refusal
         container_id = str(created["Id"])
         try:
@@ -163,7 +166,7 @@ class ContainerStarter:
                     refusal,
                     doing=f"starting {spec.name}",
                     container_id=container_id,
-                    paths=paths,
+                    cause=_cause(spec),
                     runtime=spec.runtime,
                 )
             finally:
@@ -186,26 +189,22 @@ class ContainerStarter:
         *,
         doing: str,
         container_id: str | None,
-        paths: Iterable[str],
+        cause: str | None,
         runtime: str | None,
     ) -> PermanentError | TransientError:
         """Return the error of a container that was not made, with its cause where that shows.
 
-        The engine tells all faults of a start alike, as 500: what is missing is looked for here.
+        `cause` is what was seen on this node, None where nothing is wrong there.
         """
-        for path in paths:
-            if not os.path.lexists(path):
-                return PermanentError(
-                    f"{doing}: {path} is not on this node: is the driver loaded, is the file "
-                    f"there? The engine said: {refusal.message}"
-                )
+        if cause is not None:
+            return PermanentError(f"{doing}: {cause}. The engine said: {refusal.message}")
         if runtime is not None and runtime not in self._connection.call(_runtimes):
             return PermanentError(
                 f"{doing}: the engine does not know the runtime {runtime}: install the vendor's "
                 "container toolkit and restart docker"
             )
-        if container_id is not None and self._exit_code(container_id) in _NO_PROGRAM:
-            return PermanentError(f"{doing}: its command cannot be run: {refusal.message}")
+        if container_id is not None and self._exit_code(container_id) in _DOES_NOT_FIT:
+            return PermanentError(f"{doing}: it cannot be started as it is: {refusal.message}")
         return refusal.as_error(doing=doing)
 
     def _exit_code(self, container_id: str) -> int | None:
@@ -221,6 +220,15 @@ def shows(source: str, *, secret: str) -> bool:
     """Tell whether a mount of a path would show a file, links followed."""
     folder, file = os.path.realpath(source), os.path.realpath(secret)
     return file == folder or file.startswith(folder.rstrip("/") + "/")
+
+
+def _cause(spec: ContainerSpec) -> str | None:
+    devices = [container_config.split_device(device)[0] for device in spec.devices]
+    return (
+        causes.bad_device(devices)
+        or causes.missing_source(mount.source for mount in spec.mounts)
+        or causes.taken_port(spec.ports)
+    )
 
 
 def _has_init(api: docker.APIClient) -> bool:

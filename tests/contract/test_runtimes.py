@@ -161,13 +161,13 @@ def test_the_engine_itself_starts_it_again_after_a_crash(bench: RuntimeBench, sp
     bench.crash(container_id)
 
     def was_restarted() -> bool:
+        # Not every engine tells the last end of one that runs; this one ends again and again.
         found = bench.runtime.inspect(container_id)
-        return found is not None and found.restarts >= 1
+        return found is not None and found.restarts >= 1 and found.exit_code == 3
 
     wait_until(was_restarted, what="the engine starts it again")
     found = bench.runtime.inspect(container_id)
     assert found is not None
-    assert found.exit_code == 3
     assert found.state in (ContainerState.RUNNING, ContainerState.RESTARTING)
 
 
