@@ -26,6 +26,7 @@ from agent.config.kinds import (
     TimeZone,
     Url,
 )
+from agent.config.meter_settings import LedgerSettings, MeterSettings
 from agent.model.secret import Secret
 
 NodeType = Literal[
@@ -403,6 +404,17 @@ class Settings:
             extra={"gloss": "算法封装文件与算法服务"},
         ),
     ] = field(default_factory=WorkloadSettings)
+    meters: Annotated[
+        tuple[MeterSettings, ...],
+        Meta(
+            description="The meters of a computing centre; absent means that none are read.",
+            extra={"gloss": "计量表计"},
+        ),
+    ] = ()
+    ledger: Annotated[
+        LedgerSettings,
+        Meta(description="How readings become hours.", extra={"gloss": "计量台账"}),
+    ] = field(default_factory=LedgerSettings)
     metrics: Annotated[
         MetricsSettings | None,
         Meta(description="Prometheus metrics; absent means off.", extra={"gloss": "监控指标"}),

@@ -32,7 +32,7 @@ def example(folder: Path) -> str:
 
 
 def uncommented(text: str) -> str:
-    return re.sub(r"(?m)^( *)#(?=[a-z])", r"\1", text)
+    return re.sub(r"(?m)^( *)#(?=[a-z-])", r"\1", text)
 
 
 def test_the_example_loads_as_it_is(load_here: Load, example: str) -> None:
@@ -52,7 +52,7 @@ def test_the_example_loads_with_every_key(load_here: Load, example: str) -> None
 def test_a_commented_key_is_at_its_default_or_needs_none(load_here: Load, example: str) -> None:
     plain, full = (render(load_here(text)).splitlines() for text in (example, uncommented(example)))
     removed = {line.strip() for line in plain} - {line.strip() for line in full}
-    assert all(line.endswith((": null", ": {}")) for line in removed)
+    assert all(line.endswith((": null", ": {}", ": []")) for line in removed)
 
 
 def paths_of(shape: Shape, path: str) -> set[str]:
@@ -75,7 +75,7 @@ def test_the_example_has_every_key(example: str) -> None:
                 # A plugin's name is no key of the settings.
                 is_plugin = path == ".accelerators" and isinstance(value, dict)
                 walk(value, path if is_plugin else f"{path}.{key}")
-        elif isinstance(tree, list) and path == ".acsmp":
+        elif isinstance(tree, list) and path in {".acsmp", ".meters"}:
             walk(tree[0], path)
         else:
             found.add(path)
@@ -87,6 +87,8 @@ def test_the_example_has_every_key(example: str) -> None:
         ".accelerators.library",
         ".accelerators.source",
         ".accelerators.tool",
+        ".meters.host",
+        ".meters.profile",
     }
 
 
