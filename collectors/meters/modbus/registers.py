@@ -164,6 +164,6 @@ def _decode_float(pattern: int) -> Decoded:
     (number,) = struct.unpack(">f", pattern.to_bytes(4, "big"))
     if not math.isfinite(number):
         raise UnbelievableError(f"holds {number}, which is no number")
-    _, exponent = math.frexp(number)
-    step = Fraction(2) ** (max(exponent - 1, _LEAST_EXPONENT) - _FRACTION_BITS)
+    exponent = math.frexp(number)[1] - 1 if number else _LEAST_EXPONENT
+    step = Fraction(2) ** (max(exponent, _LEAST_EXPONENT) - _FRACTION_BITS)
     return Decoded(count=Fraction(number), step=step, limit=None)
