@@ -5,8 +5,9 @@ The rules, in this order, for two neighbours in time:
 1. What no register can show (below 0, or not below the modulus) is left out as if never read.
 2. Two different readings of one moment: both are unfit, and what touches that moment is unknown.
 3. A changed marker is never bridged. Where the register is known to begin at 0 the new value is
-   what it counted since (`RESET`); what was used before, up to `missed_at_most`, is lost. Otherwise
-   the amount is unknown (`RESET` where the value fell, `SWAP` where it rose).
+   what it counted since (`RESET`), and what was used between the last reading and the reset is
+   lost: no hour that holds a reset is known. Otherwise the amount is unknown (`RESET` where the
+   value fell, `SWAP` where it rose).
 4. With a greatest rate, the amount is the only one that the rate allows: the increase, or the wrap.
    More than it allows is a `SPIKE`; where one wrap more would fit as well, it is unknown.
 5. Without a greatest rate an increase counts, and a fall is a wrap where the step over the modulus,
@@ -44,9 +45,9 @@ class Interval:
     """Is what a register counted between two readings that follow each other.
 
     `amount` is in joules or millilitres, None where it is not known, with `reason`. After a reset
-    it is what was counted since; `missed_at_most` bounds what was used before it and is lost, None
-    without a bound. `start_value` and `end_value` are what the register showed, None where two
-    readings of that moment differ. A known amount may carry a `reason` too: what was left out.
+    it is what was counted since, and less than was used. `start_value` and `end_value` are what
+    the register showed, None where two readings of that moment differ. A known amount may carry a
+    `reason` too: what was left out.
     """
 
     start_at: datetime
@@ -56,7 +57,6 @@ class Interval:
     amount: int | None
     kind: IntervalKind
     reason: str | None = None
-    missed_at_most: int | None = 0
 
 
 def register_intervals(
@@ -67,18 +67,13 @@ def register_intervals(
     The readings may come in any order and several times.
     """
     rule = PairRule(traits)
-    points = without_lone_outliers(_points(readings, rule=rule), rule=rule)
-    pairs: list[Pair] = []
-    doubts = False
-    for first, second in itertools.pairwise(points):
-        if first.segment == second.segment:
-            pair = rule.judge(first, second)
-            doubts = doubts or pair.doubtful or pair.weak
-        else:
-            told = first.marker is not None and second.marker is not None
-            pair = rule.judge_changed(first, second, adjacent=told)
-        pairs.append(pair)
-    if doubts:
+    points = _points(readings, rule=rule)
+    pairs = _judge(points, rule=rule)
+    if any(pair.doubtful or pair.weak for pair in pairs):
+        believed = without_lone_outliers(points, rule=rule)
+        if len(believed) < len(points):
+            points = believed
+            pairs = _judge(points, rule=rule)
         judge_again(points, pairs, rule=rule)
     return tuple(
         Interval(
@@ -89,10 +84,20 @@ def register_intervals(
             amount=pair.amount,
             kind=pair.kind,
             reason=pair.reason or second.left_out,
-            missed_at_most=pair.missed_at_most,
         )
         for first, second, pair in zip(points, points[1:], pairs, strict=False)
     )
+
+
+def _judge(points: Sequence[Point], *, rule: PairRule) -> list[Pair]:
+    pairs: list[Pair] = []
+    for first, second in itertools.pairwise(points):
+        if first.segment == second.segment:
+            pairs.append(rule.judge(first, second))
+        else:
+            told = first.marker is not None and second.marker is not None
+            pairs.append(rule.judge_changed(first, second, adjacent=told))
+    return pairs
 
 
 def _points(readings: Sequence[RegisterReading], *, rule: PairRule) -> list[Point]:

@@ -105,8 +105,8 @@ def _between(
 
 def describe_trouble(interval: Interval) -> str:
     """Return in words why an interval's amount, or its course, is not known."""
-    reason = interval.reason or "the register began anew"
-    return f"from {time_text(interval.start_at)} to {time_text(interval.end_at)}: {reason}"
+    start, end = time_text(interval.start_at), time_text(interval.end_at)
+    return f"from {start} to {end}: {interval.reason}"
 
 
 def _missing(reason: str, *, at: datetime, steps: list[Step]) -> Edge:

@@ -7,8 +7,8 @@ may start anywhere: the last sixty minutes up to a sample are one as well.
 **Registers.** Each edge of the hour needs a reading, or a line between two readings at most
 `edge_gap_seconds` apart. What a line has counted up to the edge is rounded down, and the rest is
 the next hour's, so that the hours of a day add up to exactly what the register counted. In between
-every amount has to be known, and nothing else is needed. After a reset the figure is known only
-where what was lost cannot exceed the resolution.
+every amount has to be known, and nothing else is needed; across a reset no amount is, since what
+was used just before it is in no register.
 
 **Gauges.** Power is joined by straight lines between samples at most `gap_seconds` apart, and what
 lies in longer gaps is not covered. Such a figure says what was used in the time that it covers and
@@ -68,7 +68,7 @@ def hour_of_intervals(
     if reason is None:
         inside = intervals[start.index + (not start.on_reading) : end.index]
         _describe(inside, traits=traits, steps=steps)
-        reason = _trouble(inside, resolution=traits.resolution or 1)
+        reason = _trouble(inside)
     if reason is not None:
         coverage = _coverage(intervals, start_at=start_at, gap_seconds=edge_gap_seconds)
         return _unknown(reason, coverage=coverage, steps=steps)
@@ -112,19 +112,9 @@ def _total(
     return value
 
 
-def _trouble(inside: Sequence[Interval], *, resolution: int) -> str | None:
+def _trouble(inside: Sequence[Interval]) -> str | None:
     """Return why the amounts inside an hour do not make a figure; None where they do."""
-    missed = 0
-    for interval in inside:
-        if interval.amount is None:
-            return describe_trouble(interval)
-        if interval.kind is IntervalKind.RESET:
-            if interval.missed_at_most is None:
-                return f"{describe_trouble(interval)}, and what was used before it is lost"
-            missed += interval.missed_at_most
-    if missed > resolution:
-        return f"the register began anew, and up to {missed} was lost"
-    return None
+    return next((describe_trouble(each) for each in inside if not is_smooth(each)), None)
 
 
 def _coverage(intervals: Sequence[Interval], *, start_at: datetime, gap_seconds: float) -> float:
@@ -195,7 +185,6 @@ def _interval_step(interval: Interval, *, traits: RegisterTraits) -> Step:
             "before": [start, interval.start_value],
             "after": [end, interval.end_value],
             "amount": interval.amount,
-            "missed_at_most": interval.missed_at_most,
             "reason": interval.reason,
         },
     )

@@ -30,8 +30,6 @@ def without_lone_outliers(points: list[Point], *, rule: PairRule) -> list[Point]
     if rule.rate is None or len(points) < 5:
         return points
     fits = [rule.fits(first, second) for first, second in itertools.pairwise(points)]
-    if all(fits):
-        return points
     kept: list[Point] = []
     for index, point in enumerate(points):
         lone = (

@@ -44,7 +44,6 @@ class Pair:
     amount: int | None
     kind: IntervalKind
     reason: str | None = None
-    missed_at_most: int | None = 0
     doubtful: bool = False
     weak: bool = False
 
@@ -83,12 +82,6 @@ class PairRule:
     def shows(self, value: int) -> bool:
         """Tell whether the register can show a value at all."""
         return value >= 0 and (self.modulus is None or value < self.modulus)
-
-    def physical_limit(self, gap_microseconds: int) -> int | None:
-        """Return the most that can be used in a gap; None without a greatest rate."""
-        if self.rate is None:
-            return None
-        return math.ceil(self.rate * RATE_TOLERANCE_RATIO * gap_microseconds / _MICROSECONDS)
 
     def limit(self, gap_microseconds: int) -> int | None:
         """Return the most that the register can move in a gap; None without a greatest rate."""
@@ -152,13 +145,10 @@ class PairRule:
                 reason="the marker changed, and the readings do not tell when",
             )
         if self.starts_at_zero:
-            gap = second.microseconds - first.microseconds
-            limit, most = self.limit(gap), self.physical_limit(gap)
-            if limit is None or most is None:
-                return Pair(amount=second.value, kind=IntervalKind.RESET, missed_at_most=None)
-            if second.value <= limit:
-                missed = max(0, most - second.value)
-                return Pair(amount=second.value, kind=IntervalKind.RESET, missed_at_most=missed)
+            limit = self.limit(second.microseconds - first.microseconds)
+            if limit is None or second.value <= limit:
+                reason = "the register began anew at 0, and what was used before it is lost"
+                return Pair(amount=second.value, kind=IntervalKind.RESET, reason=reason)
             reason = f"began anew and shows {second.value}, and no more than {limit} is possible"
             return Pair(amount=None, kind=IntervalKind.SWAP, reason=reason)
         if second.value < first.value:
