@@ -176,7 +176,8 @@ class EngineConnection:
 def _transport_faults() -> tuple[type[Exception], ...]:
     """Return what the SDK raises where the engine did not answer properly.
 
-    The SDK lets its transport's own errors through, and those of empty bodies (ValueError).
+    The SDK lets its transport's own errors through, and those of empty bodies (ValueError); over
+    an answer that is JSON of another shape it trips.
     """
     import http.client
 
@@ -191,6 +192,10 @@ def _transport_faults() -> tuple[type[Exception], ...]:
         http.client.HTTPException,
         OSError,
         ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
     )
 
 

@@ -203,7 +203,7 @@ def _message(body: bytes) -> str:
     text = body.decode("utf-8", errors="replace")
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     message = document.get("message") if isinstance(document, dict) else None
     return message if isinstance(message, str) else text

@@ -115,7 +115,7 @@ def _chunks_of(exchange: Exchange) -> Iterator[bytes]:
 def _fault(line: bytes) -> str | None:
     try:
         document: Any = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(document, dict):
         return None

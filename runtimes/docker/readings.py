@@ -52,15 +52,68 @@ CONTAINER_ACTIONS = (
 IMAGE_ACTIONS = ("delete", "remove", "untag")
 
 
+def inspected(answer: object) -> dict[str, Any]:
+    """Return what GET /containers/{id}/json answers, with all its sections there.
+
+    Raises:
+        ValueError: this is no such answer.
+    """
+    document = _mapping(answer)
+    sections = ("Config", "State", "HostConfig")
+    return {
+        **document,
+        "Id": identifier(document),
+        **{name: _mapping(document.get(name)) for name in sections},
+    }
+
+
+def identifier(answer: object) -> str:
+    """Return the id in an answer.
+
+    Raises:
+        ValueError: it has none.
+    """
+    found = _mapping(answer).get("Id")
+    if not isinstance(found, str) or not found:
+        raise ValueError("the engine described a container without an id")
+    return found
+
+
+def identifiers(answer: object) -> tuple[str, ...]:
+    """Return the ids of a listing.
+
+    Raises:
+        ValueError: this is none.
+    """
+    if not isinstance(answer, list):
+        raise ValueError("the engine's list of containers is none")  # noqa: TRY004 - its, not ours
+    return tuple(identifier(entry) for entry in answer)
+
+
+def host_paths(document: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the devices and the mounted paths of this node that a container was made with."""
+    host = _mapping(document.get("HostConfig"))
+    devices = (_text(_mapping(item).get("PathOnHost")) for item in _items(host.get("Devices")))
+    sources = (_text(_mapping(item).get("Source")) for item in _items(host.get("Mounts")))
+    return tuple(filter(None, devices)), tuple(filter(None, sources))
+
+
+def runtime(document: Mapping[str, Any]) -> str | None:
+    """Return the runtime that a container was made for, None for the engine's default."""
+    return _text(_mapping(document.get("HostConfig")).get("Runtime")) or None
+
+
+def name(document: Mapping[str, Any]) -> str:
+    """Return a container's name."""
+    return _text(document.get("Name")).lstrip("/")
+
+
 def container(document: Mapping[str, Any]) -> Container:
     """Return a container from what GET /containers/{id}/json answers.
 
     Raises:
         ValueError: this is no such answer.
     """
-    identifier = document.get("Id")
-    if not isinstance(identifier, str) or not identifier:
-        raise ValueError("the engine described a container without an id")
     config = _mapping(document.get("Config"))
     state = _mapping(document.get("State"))
     finished_at = moment(state.get("FinishedAt"))
@@ -73,8 +126,8 @@ def container(document: Mapping[str, Any]) -> Container:
     )
     health = _mapping(state.get("Health") or state.get("Healthcheck"))
     return Container(
-        container_id=identifier,
-        name=_text(document.get("Name")).lstrip("/"),
+        container_id=identifier(document),
+        name=name(document),
         # podman puts a registry before every name.
         image=_text(config.get("Image")).removeprefix("localhost/").removeprefix("docker.io/"),
         labels=labels(config.get("Labels")),
@@ -150,9 +203,8 @@ def _health(value: object) -> ContainerHealth:
 
 
 def _last_output(log: object) -> str | None:
-    if not isinstance(log, Sequence) or isinstance(log, (str, bytes)) or not log:
-        return None
-    output = _mapping(log[-1]).get("Output")
+    entries = _items(log)
+    output = _mapping(entries[-1]).get("Output") if entries else None
     if not isinstance(output, str):
         return None
     return output[:_HEALTH_OUTPUT_CHARACTERS].strip()
@@ -160,6 +212,10 @@ def _last_output(log: object) -> str | None:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _items(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else ()
 
 
 def _text(value: object) -> str:

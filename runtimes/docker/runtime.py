@@ -168,7 +168,7 @@ class DockerRuntime:
     def inspect(self, container_id: str) -> Container | None:
         """Return what a container of ours does now, None where it is gone."""
         document = self._own(container_id)
-        return None if document is None else _container(document)
+        return None if document is None else readings.container(document)
 
     def list_owned(self) -> Sequence[Container]:
         """Return every container with the label `computility-agent.service`, stopped ones too.
@@ -177,12 +177,14 @@ class DockerRuntime:
         """
         filters = {"label": readings.SERVICE_LABEL}
         try:
-            entries = self._connection.call(lambda api: api.containers(all=True, filters=filters))
+            found = self._connection.call(
+                lambda api: readings.identifiers(api.containers(all=True, filters=filters))
+            )
         except EngineRefusal as refusal:
             raise refusal.as_error(doing="listing the containers") from refusal
         # One that vanished meanwhile is no fault.
-        documents = (self._own(entry["Id"]) for entry in entries)
-        return tuple(_container(document) for document in documents if document is not None)
+        documents = (self._own(identifier) for identifier in found)
+        return tuple(readings.container(document) for document in documents if document is not None)
 
     def stop(self, container_id: str, *, timeout_seconds: float) -> None:
         """Stop a container, after the timeout by force, and remove it; one that is gone is fine."""
@@ -227,13 +229,13 @@ class DockerRuntime:
         self._open(exchange, path, parameters=parameters, doing="reading the log")
         if follow:
             exchange.wait_at_most(None)
-        has_terminal = (document.get("Config") or {}).get("Tty") is True
+        has_terminal = document["Config"].get("Tty") is True
         return LogStream(exchange, is_framed=not has_terminal, on_end=self._exchanges.remove)
 
     def usage(self, container_id: str) -> ContainerUsage:
         """Return what a container uses now, from the kernel's own files."""
         document = self._own(container_id)
-        state = {} if document is None else document.get("State") or {}
+        state = {} if document is None else document["State"]
         pid = state.get("Pid")
         if document is None or not isinstance(pid, int) or pid <= 0:
             reason = "the container is gone" if document is None else "the container does not run"
@@ -277,15 +279,13 @@ class DockerRuntime:
         """
         try:
             document: dict[str, Any] = self._connection.call(
-                lambda api: api.inspect_container(container_id)
+                lambda api: readings.inspected(api.inspect_container(container_id))
             )
         except EngineRefusal as refusal:
             if refusal.status == 404:
                 return None
             raise refusal.as_error(doing=f"looking at {container_id[:12]}") from refusal
-        if readings.SERVICE_LABEL not in readings.labels(
-            (document.get("Config") or {}).get("Labels")
-        ):
+        if readings.SERVICE_LABEL not in readings.labels(document["Config"].get("Labels")):
             raise PermanentError(f"the container {container_id[:12]} is not one of this program")
         return document
 
@@ -307,7 +307,7 @@ class DockerRuntime:
 
     def _data_root(self) -> str | None:
         try:
-            root = self._connection.call(lambda api: api.info()).get("DockerRootDir")
+            root = self._connection.call(lambda api: api.info().get("DockerRootDir"))
         except (EngineRefusal, TransientError):
             return None
         return root if isinstance(root, str) else None
@@ -332,13 +332,6 @@ class DockerRuntime:
     def _end(self, exchange: Exchange) -> None:
         exchange.close()
         self._exchanges.remove(exchange)
-
-
-def _container(document: Mapping[str, Any]) -> Container:
-    try:
-        return readings.container(document)
-    except ValueError as error:
-        raise TransientError(str(error)) from error
 
 
 _conforms: type[Runtime] = DockerRuntime

@@ -70,7 +70,9 @@ class ContainerStarter:
         if state in (ContainerState.RUNNING, ContainerState.RESTARTING):
             return
         if state is ContainerState.DEAD:
-            raise PermanentError(f"the container {_name(document)} is dead and cannot be started")
+            raise PermanentError(
+                f"the container {readings.name(document)} is dead and cannot be started"
+            )
         try:
             if state is ContainerState.PAUSED:
                 self._connection.call(lambda api: api.unpause(container_id))
@@ -78,17 +80,17 @@ class ContainerStarter:
                 self._connection.call(lambda api: api.start(container_id))
         except EngineRefusal as refusal:
             if refusal.status == 404:
-                raise PermanentError(f"the container {_name(document)} is gone") from refusal
-            host = document.get("HostConfig") or {}
-            devices = [device["PathOnHost"] for device in host.get("Devices") or ()]
-            sources = [mount["Source"] for mount in host.get("Mounts") or ()]
+                raise PermanentError(
+                    f"the container {readings.name(document)} is gone"
+                ) from refusal
+            devices, sources = readings.host_paths(document)
             # A port that is taken is waited for: another container would not get it either.
             raise self._explained(
                 refusal,
-                doing=f"starting {_name(document)}",
+                doing=f"starting {readings.name(document)}",
                 container_id=container_id,
                 cause=causes.bad_device(devices) or causes.missing_source(sources),
-                runtime=host.get("Runtime"),
+                runtime=readings.runtime(document),
             ) from refusal
 
     def _refuse_what_is_never_made(self, spec: ContainerSpec) -> None:
@@ -107,16 +109,18 @@ class ContainerStarter:
 
     def _named(self, name: str) -> dict[str, Any] | None:
         try:
-            document = self._connection.call(lambda api: api.inspect_container(name))
+            document = self._connection.call(
+                lambda api: readings.inspected(api.inspect_container(name))
+            )
         except EngineRefusal as refusal:
             if refusal.status == 404:
                 return None
             raise refusal.as_error(doing=f"looking for {name}") from refusal
         # The engine also takes the beginning of an id for a name.
-        return document if _name(document) == name else None
+        return document if readings.name(document) == name else None
 
     def _is_same(self, document: Mapping[str, Any], spec: ContainerSpec) -> bool:
-        found = readings.labels((document.get("Config") or {}).get("Labels"))
+        found = readings.labels(document["Config"].get("Labels"))
         return all(found.get(name) == value for name, value in spec.labels.items())
 
     def _start_found(self, document: Mapping[str, Any], *, spec: ContainerSpec) -> str:
@@ -142,8 +146,10 @@ class ContainerStarter:
         doing = f"making {spec.name}"
         try:
             # With `create` a missing image is an error; nothing is fetched from a registry.
-            created = self._connection.call(
-                lambda api: api.create_container_from_config(body, spec.name)  # type: ignore[no-untyped-call]
+            container_id = self._connection.call(
+                lambda api: readings.identifier(
+                    api.create_container_from_config(body, spec.name)  # type: ignore[no-untyped-call]
+                )
             )
         except EngineRefusal as refusal:
             if refusal.status == 404:
@@ -157,7 +163,6 @@ class ContainerStarter:
                 cause=_cause(spec),
                 runtime=spec.runtime,
             ) from refusal
-        container_id = str(created["Id"])
         try:
             self._connection.call(lambda api: api.start(container_id))
         except EngineRefusal as refusal:
@@ -209,10 +214,12 @@ class ContainerStarter:
 
     def _exit_code(self, container_id: str) -> int | None:
         try:
-            document = self._connection.call(lambda api: api.inspect_container(container_id))
+            document = self._connection.call(
+                lambda api: readings.inspected(api.inspect_container(container_id))
+            )
         except EngineRefusal:
             return None
-        code = (document.get("State") or {}).get("ExitCode")
+        code = document["State"].get("ExitCode")
         return code if isinstance(code, int) else None
 
 
@@ -238,7 +245,3 @@ def _has_init(api: docker.APIClient) -> bool:
 
 def _runtimes(api: docker.APIClient) -> Iterable[str]:
     return tuple(api.info().get("Runtimes") or ())
-
-
-def _name(document: Mapping[str, Any]) -> str:
-    return str(document.get("Name") or "").lstrip("/")
