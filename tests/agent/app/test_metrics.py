@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import subprocess
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -12,9 +13,41 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.app import metrics
+from agent.errors import TransientError
+from agent.model.workloads import (
+    ContainerState,
+    DesiredService,
+    Package,
+    PackageState,
+    Replica,
+    Service,
+    ServiceState,
+    ServiceUsage,
+)
 from agent.protocols.acsmp.status import SessionState, SessionStatus
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
+
+NOON = datetime(2026, 1, 1, tzinfo=timezone.utc)
+PACKAGE = Package(
+    package_id="p",
+    state=PackageState.DOWNLOADING,
+    created_at=NOON,
+    progress_at=NOON,
+    progress_ratio=0.25,
+)
+SERVICE = Service(
+    desired=DesiredService(
+        service_id="s", package_id="p", generation="g", env=(), replicas=3, created_at=NOON
+    ),
+    state=ServiceState.OVERLOAD,
+    replicas=(
+        Replica(index=0, container_id="c0", state=ContainerState.RUNNING, restarts=1),
+        Replica(index=1, container_id="c1", state=ContainerState.RESTARTING, restarts=3),
+        Replica(index=2),
+    ),
+    usage=ServiceUsage(cpu_ratio=1.5),
+)
 
 
 @pytest.fixture
@@ -35,9 +68,22 @@ def sessions():
     )
 
 
-def ask(view, sessions=(), *, method="GET", path="/metrics"):
+class FakeWorkloads:
+    """Is the agent's packages and services, as they stand."""
+
+    def __init__(self, *, packages=(), services=(), orphans=()):
+        self.packages = self
+        self.list = lambda: packages
+        self.seen = lambda: services
+        self.orphans = lambda: orphans
+
+
+def ask(view, sessions=(), *, method="GET", path="/metrics", workloads=None):
     collector = metrics.AgentCollector(
-        view=lambda: view, sessions=lambda: sessions, identify=lambda *_: "NVIDIA-T4"
+        view=lambda: view,
+        sessions=lambda: sessions,
+        identify=lambda *_: "NVIDIA-T4",
+        workloads=lambda: workloads or FakeWorkloads(),
     )
     answer = {}
 
@@ -88,9 +134,56 @@ def test_what_is_unknown_has_no_series(full_view, unknown_view, sessions):
     assert ("computility_platform_last_contact_timestamp_seconds", region) not in known
 
 
+def test_packages_and_services_are_counted(full_view):
+    workloads = FakeWorkloads(packages=(PACKAGE,), services=(SERVICE,), orphans=(object(),))
+    found = samples(ask(full_view, workloads=workloads)[2])
+    service = (("package", "p"), ("service", "s"))
+    state = (("package", "p"), ("service", "s"), ("state", "OVERLOAD"))
+    assert found["computility_package_progress_ratio", (("package", "p"),)] == 0.25
+    assert found["computility_service_info", state] == 1
+    assert found["computility_service_replicas", service] == 3
+    assert found["computility_service_replicas_running", service] == 1
+    assert found["computility_service_restarts_total", service] == 4
+    assert found["computility_service_cpu_ratio", service] == 1.5
+    assert found["computility_orphaned_containers", ()] == 1
+    assert ("computility_service_memory_used_bytes", service) not in found
+    about = {"name": "", "version": "", "type": "", "package": "p", "state": "downloading"}
+    assert found["computility_package_info", tuple(sorted(about.items()))] == 1
+
+
+def test_what_the_engine_does_not_tell_has_no_series(full_view):
+    unknown = replace(
+        SERVICE,
+        state=ServiceState.UNSPECIFIED,
+        replicas=tuple(Replica(index=index) for index in range(3)),
+        usage=ServiceUsage(),
+    )
+    package = replace(PACKAGE, progress_ratio=None)
+    workloads = FakeWorkloads(packages=(package,), services=(unknown,), orphans=None)
+    names = {name for name, _ in samples(ask(full_view, workloads=workloads)[2])}
+    assert {name for name in names if re.match("computility_(service|package|orphan)", name)} == {
+        "computility_package_info",
+        "computility_service_info",
+        "computility_service_replicas",
+    }
+
+
+def test_packages_that_cannot_be_told_cost_no_other_figure(full_view):
+    def fail():
+        raise TransientError("the database is damaged")
+
+    workloads = FakeWorkloads()
+    workloads.seen = fail
+    status, _, text = ask(full_view, workloads=workloads)
+    assert status == "200 OK"
+    assert "computility_cpu_logical_cores" in text
+    assert "computility_package" not in text
+
+
 @pytest.mark.peer
 def test_prometheus_own_linter_has_no_complaint(full_view, sessions, require_program):
-    text = ask(full_view, sessions)[2]
+    workloads = FakeWorkloads(packages=(PACKAGE,), services=(SERVICE,))
+    text = ask(full_view, sessions, workloads=workloads)[2]
     checked = subprocess.run(
         [require_program("promtool"), "check", "metrics"],
         input=text,
