@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 _STOP_GRACE_SECONDS = 10.0
 _CHIPS_SECONDS = 5.0
+# An engine that was killed in the middle of a start can refuse that container for ever.
+_MOST_REFUSALS = 3
 
 
 class Licences(Protocol):
@@ -68,6 +70,7 @@ class Actions:
         self._reserved: dict[str, tuple[AcceleratorView, ...]] = {}
         self._tried: set[str] = set()  # in this pass
         self._is_short_of_chips = False  # likewise
+        self._refusals: Counter[str] = Counter()  # of recoveries in a row, by the container's id
         self.beyond_repair: set[str] = set()
         self.failures: dict[ReplicaKey, str] = {}
         self.activities: dict[ReplicaKey, str] = {}
@@ -87,7 +90,10 @@ class Actions:
         self._tried = set()
         self._is_short_of_chips = False
         self.failures, self.activities = {}, {}
-        self.beyond_repair &= {each.container_id for each in containers}
+        here = {each.container_id for each in containers}
+        self.beyond_repair &= here
+        for gone in set(self._refusals).difference(here):
+            del self._refusals[gone]
         for key, container in comparison.containers.items():
             self._observe(key, container)
         for removal in comparison.removals:
@@ -145,9 +151,14 @@ class Actions:
             self._attempts.count(name)
             if error is None:
                 self._failures.pop(name, None)
+                del self._refusals[container.container_id]
                 return
             self._fail(name, f"{ended(container)}; it cannot be started again: {error}")
-            if isinstance(error, PermanentError):
+            self._refusals[container.container_id] += 1
+            if (
+                isinstance(error, PermanentError)
+                or self._refusals[container.container_id] >= _MOST_REFUSALS
+            ):
                 self.beyond_repair.add(container.container_id)
 
         def work() -> None:

@@ -133,6 +133,25 @@ def test_a_dead_container_is_replaced(bench: Bench):
     assert bench.running()[service_id, 0] != before
 
 
+def test_a_container_that_the_engine_refuses_again_and_again_is_replaced(bench: Bench):
+    service_id = bench.load()
+    bench.settle()
+    broken = bench.running()[service_id, 0]
+    bench.runtime.stop_by_hand(broken)
+    bench.runtime.refusals["recover"] = TransientError("id already in use")
+    # Once or twice may be bad luck.
+    for _ in range(2):
+        bench.clock.seconds += 10.0
+        bench.look()
+    assert bench.runtime.calls["recover"] == 2
+    assert bench.runtime.inspect_always(broken)
+
+    bench.settle()
+
+    assert bench.runtime.calls["recover"] == 3
+    assert bench.running()[service_id, 0] != broken
+
+
 def test_a_container_that_cannot_be_recovered_is_replaced(bench: Bench):
     service_id = bench.load()
     bench.settle()
