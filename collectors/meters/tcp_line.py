@@ -152,7 +152,8 @@ class TcpLine:
         elif isinstance(fault, ConnectionRefusedError):
             reason = f"{self.place} refused the connection"
         else:
-            reason = f"{self.place} cannot be reached: {_words(fault)}"
+            words = _words(fault) if fault else "its name has no address"
+            reason = f"{self.place} cannot be reached: {words}"
         raise ReadingUnavailable(
             reason, hint="check host and port, that the meter or gateway is on, and the firewall"
         ) from fault
@@ -182,7 +183,7 @@ class TcpLine:
         return answer
 
 
-def _words(error: BaseException | None) -> str:
+def _words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

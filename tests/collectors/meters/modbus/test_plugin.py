@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from agent.errors import NotPresent, ReadingUnavailable
 from collectors.meters.modbus.plugin import ModbusConfig, ModbusMeter
+from tests.collectors.meters import peers
 from tests.collectors.meters.peers import ModbusPeer, Peer
 
 KWH = 3_600_000
@@ -257,6 +258,34 @@ def test_close_from_another_thread_ends_a_read_that_waits():
         reading.join(30)
         assert not reading.is_alive()
     assert outcome
+
+
+@pytest.mark.parametrize("behave", [peers.dripping, peers.flooding, peers.silent])
+@pytest.mark.parametrize("profile", ["acrel-adl3000e", "sunspec", "schneider-pm5000"])
+def test_a_read_through_a_gateway_that_never_stops_ends(read, behave, profile):
+    with Peer(behave) as peer, pytest.raises(ReadingUnavailable):
+        read(peer, profile, framing="rtu", timeout_seconds=0.2)
+
+
+def test_the_deadline_is_that_of_the_whole_read_and_not_of_each_question():
+    questions = []
+
+    def behave(connection, stopping):
+        while question := connection.recv(4096):
+            questions.append(question)
+            is_start = question[8:10] == (40000).to_bytes(2, "big")
+            stopping.wait(0.1)
+            # A map of models without end, each told well within the time for one question.
+            told = b"SunS" if is_start else bytes([0, 9, 0, 0])
+            connection.sendall(question[:4] + bytes([0, 7, question[6], 3, 4]) + told)
+
+    with Peer(behave) as peer:
+        made = meter(peer, "sunspec", timeout_seconds=0.5)
+        with pytest.raises(ReadingUnavailable, match="no answer"):
+            made.read()
+        made.close()
+
+    assert 1 < len(questions) < 20
 
 
 PROFILE = """

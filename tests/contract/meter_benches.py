@@ -1,0 +1,47 @@
+"""What each kind of meter needs to be built in a test: one entry a kind in `BENCHES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeterBench:
+    """Says how a kind of meter is configured to ask a peer on this machine.
+
+    `options` returns the meter's section, as the configuration file would hold it, for a peer's
+    port and a folder to write in; with a short deadline where the kind has one. `transport` is what
+    it speaks over; "none" for a kind that reads files or runs programs, whose options name things
+    that are not there.
+    """
+
+    transport: Literal["tcp", "udp", "none"]
+    options: Callable[[int, Path], Mapping[str, Any]]
+
+
+def modbus(port: int, _: Path) -> Mapping[str, Any]:
+    return {
+        "host": "127.0.0.1",
+        "port": str(port),
+        "profile": "acrel-adl3000e",
+        "ct": "40",
+        "timeout_seconds": "0.3",
+    }
+
+
+def dlt645(port: int, _: Path) -> Mapping[str, Any]:
+    return {
+        "host": "127.0.0.1",
+        "port": str(port),
+        "address": "000000000161",
+        "timeout_seconds": "0.3",
+    }
+
+
+BENCHES: dict[str, MeterBench] = {
+    "dlt645": MeterBench(transport="tcp", options=dlt645),
+    "modbus": MeterBench(transport="tcp", options=modbus),
+}
