@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from agent.model.accelerator import Accelerator, AcceleratorReading, ContainerGrant
-from agent.model.metering import MeterReading
+from agent.model.metering import MeterReading, RegisterTraits
 from agent.model.readings import Reading
 from agent.model.workloads import Container, ContainerSpec, ContainerUsage
 
@@ -133,6 +133,14 @@ class Meter(Plugin, Protocol):
         Raises:
             ReadingUnavailable: the meter did not answer, or answered nothing that can be believed.
         """
+
+
+@runtime_checkable
+class HasTraits(Protocol):
+    """Is the ability of a meter to tell what its register is like."""
+
+    def traits(self) -> RegisterTraits:
+        """Return what is known of the register; may know more after a reading."""
 
 
 class Runtime(Plugin, Protocol):

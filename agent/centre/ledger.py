@@ -72,7 +72,9 @@ class Ledger:
         TransientError: another process has it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, spread: frozenset[str] = frozenset()) -> None:
+        """Take in `spread` the meters of which two readings concern every hour between them."""
+        self._spread = spread
         self._lock_file: int | None = _locked(folder)
         try:
             self._database = Database(folder, schema=LEDGER)
@@ -140,7 +142,7 @@ class Ledger:
         with self._database.transaction() as statements:
             rows = []
             opened: set[int] = set()
-            imported: dict[int, set[int]] = {}
+            imported: dict[str, set[int]] = {}
             for name, reading in named:
                 meter = self._meters.get(name)
                 if meter is None:
@@ -155,19 +157,27 @@ class Ledger:
                     source=source,
                 )
                 hour = row[1] // HOUR_MICROSECONDS
-                if source is Source.LIVE and (not meter.times or row[1] > meter.times[0]):
+                in_order = not meter.times or row[1] > meter.times[0]
+                if source is Source.LIVE and in_order and name not in self._spread:
                     # In its order: what it can change lies at the readings before it, and later
                     # ones are weighed when an hour is looked at for the second time.
                     opened.update(each // HOUR_MICROSECONDS for each in meter.times)
                     opened.update((hour - 1, hour))
                     meter.times = (row[1], *meter.times[:2])
                 else:
-                    imported.setdefault(meter.meter_id, set()).add(hour)
+                    imported.setdefault(name, set()).add(hour)
                 rows.append(row)
             fates = readings.insert(statements, rows)
             if fates is None or Fate.ACCEPTED in fates:
-                for number, among in imported.items():
-                    opened.update(_around(statements, number, among))
+                for name, among in imported.items():
+                    opened.update(
+                        _around(
+                            statements,
+                            self._meters[name].meter_id,
+                            among,
+                            is_spread=name in self._spread,
+                        )
+                    )
                 hours.open_again(statements, opened)
             if imported:
                 self._meters = {}
@@ -187,12 +197,23 @@ class Ledger:
                 last_us=microseconds_of(last),
             )
 
-    def last_time(self, name: str) -> datetime | None:
-        """Return when a meter was last read; None where it never was."""
+    def latest(self, name: str, *, until: datetime) -> MeterReading | None:
+        """Return the last reading of a meter that is not after a time; None where there is none."""
+        found, _ = self.pair(name, until)
+        return found
+
+    def pair(self, name: str, moment: datetime) -> tuple[MeterReading | None, MeterReading | None]:
+        """Return the readings of a meter nearest to a time: not after it, and after it."""
+        at = microseconds_of(moment)
         with self._database.transaction() as statements:
             meter = readings.meter_ids(statements).get(name)
-            times = () if meter is None else readings.last_times(statements, meter, count=1)
-        return moment_of(times[0]) if times else None
+            if meter is None:
+                return None, None
+            before, after = readings.neighbours(statements, meter, first_us=at + 1, last_us=at)
+            return (
+                readings.find(statements, meter, at_us=before),
+                readings.find(statements, meter, at_us=after),
+            )
 
     def traits(self, name: str) -> RegisterTraits:
         """Return what a meter last told of its register."""
@@ -232,19 +253,19 @@ class Ledger:
         with self._database.transaction() as statements:
             return hours.last(statements, count=count)
 
-    def open_due(self, last: int) -> None:
+    def open_due(self, last: int, *, most: int) -> None:
         """Open every hour up to one that the calendar brings, and the one before them again.
 
         That one is looked at a second time, because readings of the hour after it may refute some
-        of its own.
+        of its own. After an outage the last `most` hours are opened.
         """
         with self._database.transaction() as statements:
             before = read_meta(statements, _CLOSED_UNTIL)
-            if before is None:
-                # What lies before the first look of a new ledger is opened by readings alone.
-                write_meta(statements, _CLOSED_UNTIL, last)
-            elif last > before:
-                hours.open_again(statements, range(before, last + 1))
+            if before is not None and last > before:
+                hours.open_again(statements, range(max(before, last - most), last + 1))
+            elif before is not None and last < before:
+                hours.delete_after(statements, last)
+            if last != before:
                 write_meta(statements, _CLOSED_UNTIL, last)
 
     def opened(self, *, until: int, most: int) -> tuple[tuple[int, int], ...]:
@@ -321,7 +342,9 @@ def doubtful_spans(before: datetime, after: datetime) -> Iterable[tuple[datetime
     return ((after, before),)
 
 
-def _around(statements: sqlite3.Connection, meter: int, among: Iterable[int]) -> Iterable[int]:
+def _around(
+    statements: sqlite3.Connection, meter: int, among: Iterable[int], *, is_spread: bool
+) -> Iterable[int]:
     """Return the hours that readings in some hours may change: these, and those of neighbours."""
     found: set[int] = set()
     for hour in among:
@@ -335,7 +358,10 @@ def _around(statements: sqlite3.Connection, meter: int, among: Iterable[int]) ->
             first_us=hour * HOUR_MICROSECONDS,
             last_us=(hour + 1) * HOUR_MICROSECONDS,
         )
-        found.update(each // HOUR_MICROSECONDS for each in (before, after) if each is not None)
+        near = [each // HOUR_MICROSECONDS for each in (before, after) if each is not None]
+        found.update(near)
+        if is_spread:
+            found.update(range(min((*near, hour)), max((*near, hour)) + 1))
     return found
 
 

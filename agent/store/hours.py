@@ -91,6 +91,11 @@ def delete_before(statements: sqlite3.Connection, hour: int, *, most: int) -> in
     return statements.execute("DELETE FROM hours WHERE hour <= ?", (row[0],)).rowcount
 
 
+def delete_after(statements: sqlite3.Connection, hour: int) -> None:
+    """Forget the hours after one: they were closed by a clock that was ahead."""
+    statements.execute("DELETE FROM hours WHERE hour > ?", (hour,))
+
+
 def write_clock_step(statements: sqlite3.Connection, *, before: datetime, after: datetime) -> None:
     """Keep that the clock was set."""
     statements.execute(

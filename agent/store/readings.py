@@ -155,6 +155,13 @@ def neighbours(
     return row[0], row[1]
 
 
+def find(statements: sqlite3.Connection, meter: int, *, at_us: int | None) -> MeterReading | None:
+    """Return the reading of a meter at a time; None where there is none, or no time."""
+    if at_us is None:
+        return None
+    return next(between(statements, meter, first_us=at_us, last_us=at_us), None)
+
+
 def last_times(statements: sqlite3.Connection, meter: int, *, count: int) -> tuple[int, ...]:
     """Return when a meter was last read, in microseconds, the latest first."""
     rows = statements.execute(

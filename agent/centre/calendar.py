@@ -1,0 +1,106 @@
+"""Runs what the calendar asks for: closing hours, and deleting what is too old.
+
+APScheduler follows the wall clock, as calendar work should, and has to be told when that was set.
+Each job is planned once and plans its next run itself: a clock that jumps over years then makes
+one run due, not millions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from agent.errors import AgentError
+from agent.model.clock import Clock
+
+if TYPE_CHECKING:
+    from apscheduler.schedulers.background import BackgroundScheduler
+
+logger = logging.getLogger(__name__)
+
+_HOUR = timedelta(hours=1)
+# Readings that came late open hours in between.
+_CLOSE_AGAIN = timedelta(minutes=5)
+_FIRST_PRUNE = timedelta(minutes=10)
+_PRUNE_AGAIN = timedelta(days=1)
+
+
+class Calendar:
+    """Plans the work of the ledger; `stop` does not wait for it."""
+
+    def __init__(
+        self,
+        *,
+        close: Callable[[], object],
+        prune: Callable[[], object],
+        clock: Clock,
+        close_after_seconds: float,
+    ) -> None:
+        self._close = close
+        self._prune = prune
+        self._clock = clock
+        self._grace = timedelta(seconds=close_after_seconds)
+        self._scheduler: BackgroundScheduler | None = None
+        self._is_stopped = False
+
+    def start(self) -> None:
+        """Close at once what is due, and plan the rest."""
+        # It costs 4 MiB, and a node without meters has no use for it.
+        from apscheduler.schedulers.background import BackgroundScheduler
+
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        self._scheduler = BackgroundScheduler(
+            timezone=timezone.utc,
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            executors={"default": {"type": "threadpool", "max_workers": 2}},
+        )
+        self._scheduler.start()
+        self.plan()
+
+    def plan(self) -> None:
+        """Plan everything from the time that it is now; for a clock that was set, too."""
+        now = self._clock.now()
+        self._add("close", self._run_close, at=now)
+        self._add("prune", self._run_prune, at=now + _FIRST_PRUNE)
+
+    def stop(self) -> None:
+        """Plan nothing more; may be called twice."""
+        self._is_stopped = True
+        scheduler, self._scheduler = self._scheduler, None
+        if scheduler is not None:
+            scheduler.shutdown(wait=False)
+
+    def next_close(self, now: datetime) -> datetime:
+        """Return when hours are closed next: as soon as one is due, or to look for late ones."""
+        whole = (now - self._grace).replace(minute=0, second=0, microsecond=0)
+        return min(whole + _HOUR + self._grace, now + _CLOSE_AGAIN)
+
+    def _run_close(self) -> None:
+        try:
+            self._close()
+        except AgentError as error:
+            logger.error("event=hours_not_closed reason=%s", error)  # noqa: TRY400 - says what to do
+        except Exception:  # the border of this job: the next run may be well
+            logger.exception("event=hours_not_closed")
+        self._add("close", self._run_close, at=self.next_close(self._clock.now()))
+
+    def _run_prune(self) -> None:
+        try:
+            self._prune()
+        except AgentError as error:
+            logger.error("event=ledger_not_pruned reason=%s", error)  # noqa: TRY400 - likewise
+        except Exception:  # likewise
+            logger.exception("event=ledger_not_pruned")
+        self._add("prune", self._run_prune, at=self._clock.now() + _PRUNE_AGAIN)
+
+    def _add(self, name: str, work: Callable[[], None], *, at: datetime) -> None:
+        scheduler: Any = self._scheduler
+        if scheduler is None or self._is_stopped:
+            return
+        try:
+            scheduler.add_job(work, "date", run_date=at, id=name, replace_existing=True)
+        except RuntimeError:
+            # It was stopped in this very moment.
+            logger.debug("event=not_planned job=%s", name)

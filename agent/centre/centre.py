@@ -1,0 +1,230 @@
+"""The computing centre, as the rest of the agent asks for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, timezone, tzinfo
+from typing import BinaryIO
+
+from agent.centre.calendar import Calendar
+from agent.centre.clock_watch import ClockWatch
+from agent.centre.closing import Closer
+from agent.centre.figuring import HourMaker
+from agent.centre.importing import Imported, import_file
+from agent.centre.keeper import ReadingKeeper
+from agent.centre.ledger import Ledger
+from agent.centre.meter_threads import MeterThread, MeterThreads, OpenMeter
+from agent.centre.status import MeterStatus
+from agent.config.kinds import time_zone
+from agent.config.meter_settings import LedgerSettings, MeterSettings
+from agent.errors import AgentError, NotFoundError
+from agent.metering.explain import Step, time_text
+from agent.metering.hours import HOUR
+from agent.metering.months import MonthTotals, month_span, month_totals
+from agent.model.clock import Clock
+from agent.model.metering import CentreHour
+from agent.model.view import PluginState
+
+logger = logging.getLogger(__name__)
+
+
+class Centre:
+    """Answers for the meters and the hours of a centre; safe in every thread.
+
+    It takes an open ledger and closes it. Without `start` it reads no meter and closes no hour by
+    itself, which is what a command beside no running agent needs.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        meters: Sequence[MeterSettings],
+        settings: LedgerSettings,
+        clock: Clock,
+        open_meter: OpenMeter,
+    ) -> None:
+        self._ledger = ledger
+        self._meters = tuple(meters)
+        self._settings = settings
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._maker = HourMaker(ledger, meters=meters, settings=settings)
+        self._closer = Closer(ledger, maker=self._maker, settings=settings, clock=clock)
+        self._calendar = Calendar(
+            close=self.close_due,
+            prune=self._closer.delete_old,
+            clock=clock,
+            close_after_seconds=settings.close_after_seconds,
+        )
+        watch = ClockWatch(clock, on_step=self._on_clock_step)
+        self._keeper = ReadingKeeper(ledger, settings=settings, clock=clock, watch=watch)
+        self._threads = MeterThreads(
+            [
+                MeterThread(
+                    meter,
+                    open_meter=open_meter,
+                    ledger=ledger,
+                    keeper=self._keeper,
+                    watch=watch,
+                    clock=clock,
+                )
+                for meter in meters
+            ]
+        )
+        self._is_started = False
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone of months."""
+        return time_zone(self._settings.time_zone)
+
+    @property
+    def trouble(self) -> str | None:
+        """Is why no reading can be written now; None if all is well."""
+        return self._keeper.trouble
+
+    @property
+    def waiting(self) -> int:
+        """Is how many readings are not on the disk yet."""
+        return self._keeper.waiting
+
+    def start(self) -> None:
+        """Read the meters and close hours from now on."""
+        self._is_started = True
+        self._keeper.start()
+        self._threads.start()
+        self._calendar.start()
+
+    def stop(self, *, timeout_seconds: float) -> None:
+        """End, what was read on the disk; may be called twice."""
+        self._stopping.set()
+        self._calendar.stop()
+        self._threads.stop(timeout_seconds=timeout_seconds / 2)
+        self._keeper.stop(timeout_seconds=timeout_seconds / 2)
+        self._ledger.close()
+
+    def close_due(self) -> int:
+        """Close every hour that has ended or changed; return how many were written."""
+        return self._closer.close_due(stopping=self._stopping)
+
+    def latest_hour(self, *, rolling: bool) -> CentreHour | None:
+        """Return the last full clock hour, or the 60 minutes up to the last samples.
+
+        None where nothing was closed, or no meter that has a role was read lately. Rolling minutes
+        have the version 0, because they are never closed.
+        """
+        now = self._clock.now()
+        if not rolling:
+            grace = timedelta(seconds=self._settings.close_after_seconds)
+            due = (now - grace).astimezone(timezone.utc)
+            start_at = due.replace(minute=0, second=0, microsecond=0) - HOUR
+            hours = self._ledger.hours_between(start_at - HOUR, start_at + HOUR)
+            return hours[-1] if hours else None
+        oldest = now - timedelta(seconds=self._settings.edge_gap_seconds)
+        ends = [
+            reading.taken_at
+            for name in self._maker.measuring
+            if (reading := self._ledger.latest(name, until=now)) is not None
+            and reading.taken_at >= oldest
+        ]
+        if not ends:
+            return None
+        hour, _ = self._maker.make(min(ends) - HOUR, version=0, closed_at=now)
+        return hour
+
+    def hours(self, *, count: int) -> tuple[CentreHour, ...]:
+        """Return the last closed hours, in their order."""
+        return self._ledger.last_hours(count=count)
+
+    def explain(self, start_at: datetime) -> tuple[Step, ...]:
+        """Return every step from readings to figures of a closed hour.
+
+        Raises:
+            NotFoundError: this hour was not closed.
+        """
+        versions = self._ledger.versions(start_at)
+        if not versions:
+            raise NotFoundError(f"the hour from {time_text(start_at)} on was not closed")
+        last = versions[-1]
+        steps = [
+            Step(
+                text=f"Version {each.version} was closed at {time_text(each.closed_at)}: "
+                f"facility {each.facility.value}, IT {each.it.value}, green {each.green.value} J, "
+                f"water {each.water.value} ml.",
+                fields={"version": each.version, "closed_at": time_text(each.closed_at)},
+            )
+            for each in versions
+        ]
+        made, way = self._maker.make(last.start_at, version=last.version, closed_at=last.closed_at)
+        steps.extend(way)
+        if made != last:
+            changed = [
+                each.name
+                for each in dataclasses.fields(CentreHour)
+                if getattr(made, each.name) != getattr(last, each.name)
+            ]
+            steps.append(
+                Step(
+                    text="The readings and settings of now give another result than was closed "
+                    f"({', '.join(changed)}): readings were deleted for their age, or the "
+                    "configuration has changed since.",
+                    fields={"changed": changed},
+                )
+            )
+        return tuple(steps)
+
+    def month(self, year: int, month: int) -> MonthTotals:
+        """Return what the closed hours of a month come to, in the ledger's zone."""
+        first, end = month_span(year, month, zone=self.zone)
+        return month_totals(self._ledger.hours_between(first, end), start_at=first, end_at=end)
+
+    def meters(self) -> tuple[MeterStatus, ...]:
+        """Return how each meter fares."""
+        if self._is_started:
+            return self._threads.statuses()
+        now = self._clock.now()
+        return tuple(
+            dataclasses.replace(
+                status,
+                state=PluginState.DISABLED,
+                detail="no agent runs",
+                reading=self._ledger.latest(status.name, until=now),
+            )
+            for status in self._threads.statuses()
+        )
+
+    def import_file(
+        self,
+        file: BinaryIO,
+        *,
+        zone: tzinfo | None = None,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> Imported:
+        """Keep the readings of a file, and let the hours be closed that they concern.
+
+        Errors as those of `importing.import_file`.
+        """
+        now = self._clock.now()
+        imported = import_file(
+            file,
+            ledger=self._ledger,
+            meters={meter.name for meter in self._meters},
+            zone=zone,
+            now=now,
+            not_before=now - timedelta(days=self._settings.readings_days),
+            progress=progress,
+        )
+        if self._is_started:
+            self._calendar.plan()
+        return imported
+
+    def _on_clock_step(self, before: datetime, after: datetime) -> None:
+        try:
+            self._ledger.note_clock_step(before=before, after=after)
+        except AgentError as error:
+            logger.error("event=clock_step_not_kept reason=%s", error)  # noqa: TRY400
+        self._calendar.plan()

@@ -1,0 +1,203 @@
+"""Reads each meter in a thread of its own, so that one that hangs costs its own hours only."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from agent.centre.clock_watch import ClockWatch
+from agent.centre.keeper import ReadingKeeper
+from agent.centre.ledger import Ledger
+from agent.centre.status import MeterStatus
+from agent.config.meter_settings import MeterSettings
+from agent.contracts import HasTraits, Meter
+from agent.errors import AgentError, ConfigError, NotPresent, ReadingUnavailable
+from agent.model.clock import Clock
+from agent.model.metering import MeterReading, RegisterTraits
+from agent.model.view import PluginState
+
+logger = logging.getLogger(__name__)
+
+OpenMeter = Callable[[MeterSettings], Meter]
+
+# Meters have deadlines of their own that end sooner; a thread that is still busy then hangs.
+STALLED_SECONDS = 60.0
+_SEARCH_SECONDS = 60.0
+
+
+class MeterThread:
+    """Reads one meter at its interval; every method returns at once but `stop`."""
+
+    def __init__(
+        self,
+        settings: MeterSettings,
+        *,
+        open_meter: OpenMeter,
+        ledger: Ledger,
+        keeper: ReadingKeeper,
+        watch: ClockWatch,
+        clock: Clock,
+        stalled_seconds: float = STALLED_SECONDS,
+    ) -> None:
+        self.settings = settings
+        self._open_meter = open_meter
+        self._ledger = ledger
+        self._keeper = keeper
+        self._watch = watch
+        self._clock = clock
+        self._stalled_seconds = stalled_seconds
+        self._meter: Meter | None = None
+        self._traits: RegisterTraits | None = None
+        self._reading: MeterReading | None = None
+        # One value, replaced as a whole.
+        self._state: tuple[PluginState, str | None, datetime] = (
+            PluginState.STARTING,
+            None,
+            clock.now(),
+        )
+        self._busy_since: float | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, name=f"meter-{settings.name}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Start reading, now and then at each interval."""
+        self._thread.start()
+
+    def ask_to_stop(self) -> None:
+        """Let the thread end after the reading that is under way."""
+        self._stopping.set()
+
+    def stop(self, *, timeout_seconds: float) -> None:
+        """End the thread, or leave it behind where it is stuck; may be called twice."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_seconds)
+
+    def status(self) -> MeterStatus:
+        """Return how the meter fares now."""
+        state, detail, since = self._state
+        busy_since = self._busy_since
+        if busy_since is not None:
+            busy_seconds = self._clock.monotonic() - busy_since
+            if busy_seconds >= self._stalled_seconds:
+                state = PluginState.STALLED
+                detail = f"no answer for {busy_seconds:.0f} s, and its deadline has passed"
+        return MeterStatus(
+            name=self.settings.name,
+            kind=self.settings.kind,
+            roles=self.settings.roles,
+            site=self.settings.site,
+            state=state,
+            detail=detail,
+            since=since,
+            reading=self._reading,
+            refused=self._keeper.refused(self.settings.name),
+        )
+
+    def _run(self) -> None:
+        due = self._clock.monotonic()
+        while not self._stopping.wait(max(0.0, due - self._clock.monotonic())):
+            self._busy_since = self._clock.monotonic()
+            try:
+                pause_seconds = self._pass()
+            except Exception as error:  # the border to code of somebody else
+                self._set(PluginState.FAILING, f"{type(error).__name__}: {error}")
+                logger.debug("event=meter_failed meter=%s", self.settings.name, exc_info=True)
+                pause_seconds = self.settings.interval_seconds
+            finally:
+                self._busy_since = None
+            # A reading that took long is followed by the next one in step, not by several at once.
+            due = max(due + pause_seconds, self._clock.monotonic())
+        if self._meter is not None:
+            try:
+                self._meter.close()
+            except Exception:  # likewise
+                logger.exception("event=meter_close_failed meter=%s", self.settings.name)
+
+    def _pass(self) -> float:
+        """Read once; return how long to wait."""
+        interval = self.settings.interval_seconds
+        meter = self._meter
+        if meter is None:
+            try:
+                meter = self._open_meter(self.settings)
+            except (ConfigError, ImportError, AgentError) as error:
+                self._set(PluginState.BROKEN, str(error))
+                return max(_SEARCH_SECONDS, interval)
+            self._meter = meter
+        try:
+            if self._state[0] is not PluginState.ACTIVE:
+                meter.probe()
+            reading = meter.read()
+        except NotPresent as error:
+            self._set(PluginState.ABSENT, _with_hint(error.reason, error.hint))
+            return max(_SEARCH_SECONDS, interval)
+        except ReadingUnavailable as error:
+            self._set(PluginState.FAILING, _with_hint(error.reason, error.hint))
+            return interval
+        self._watch.check()
+        if not isinstance(reading, MeterReading):
+            raise TypeError(f"it gave a {type(reading).__name__}, which is no reading of a meter")
+        self._keep_traits(meter)
+        self._reading = reading
+        self._keeper.hand_in(self.settings.name, reading)
+        self._set(PluginState.ACTIVE, _unknown(reading))
+        return interval
+
+    def _keep_traits(self, meter: Meter) -> None:
+        if not isinstance(meter, HasTraits):
+            return
+        traits = meter.traits()
+        if traits != self._traits:
+            self._ledger.keep_traits(self.settings.name, traits)
+            self._traits = traits
+
+    def _set(self, state: PluginState, detail: str | None) -> None:
+        before, _, since = self._state
+        self._state = (state, detail, since if state is before else self._clock.now())
+        if state is not before:
+            logger.log(
+                logging.INFO if state is PluginState.ACTIVE else logging.WARNING,
+                "meter=%s state=%s before=%s detail=%s",
+                self.settings.name,
+                state.value,
+                before.value,
+                detail,
+            )
+
+
+class MeterThreads:
+    """Runs a thread for each meter."""
+
+    def __init__(self, threads: Sequence[MeterThread]) -> None:
+        self._threads = tuple(threads)
+
+    def start(self) -> None:
+        """Start them all."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, *, timeout_seconds: float) -> None:
+        """End them all within the time given; those that hang are left behind."""
+        for thread in self._threads:
+            thread.ask_to_stop()
+        each_seconds = timeout_seconds / max(1, len(self._threads))
+        for thread in self._threads:
+            thread.stop(timeout_seconds=each_seconds)
+
+    def statuses(self) -> tuple[MeterStatus, ...]:
+        """Return how each meter fares now."""
+        return tuple(thread.status() for thread in self._threads)
+
+
+def _unknown(reading: MeterReading) -> str | None:
+    """Return what a reading says is not known of it; None where there is nothing."""
+    return "; ".join(f"{name}: {reason}" for name, reason in reading.unknown.items()) or None
+
+
+def _with_hint(reason: str, hint: str | None) -> str:
+    return f"{reason}; {hint}" if hint else reason
