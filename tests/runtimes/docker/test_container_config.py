@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from agent.model.workloads import ContainerSpec, HealthCheck, Mount, Port
 from runtimes.docker.container_config import create_body, split_device, without_init
 
@@ -117,3 +120,55 @@ def test_a_device_says_where_it_is_in_the_container_and_what_is_allowed() -> Non
     assert split_device("/dev/x") == ("/dev/x", "/dev/x", "rwm")
     assert split_device("/dev/x:/dev/y") == ("/dev/x", "/dev/y", "rwm")
     assert split_device("/dev/x:/dev/y:rw") == ("/dev/x", "/dev/y", "rw")
+
+
+words = st.text(max_size=12)
+specs = st.builds(
+    ContainerSpec,
+    name=words,
+    image=words,
+    labels=st.dictionaries(words, words, max_size=3),
+    environment=st.dictionaries(words, words, max_size=3),
+    command=st.none() | st.lists(words, max_size=3).map(tuple),
+    mounts=st.lists(st.builds(Mount, source=words, target=words), max_size=3).map(tuple),
+    devices=st.lists(words, max_size=3).map(tuple),
+    runtime=st.none() | words,
+    ports=st.lists(
+        st.builds(
+            Port,
+            container_port=st.integers(1, 65535),
+            host_port=st.none() | st.integers(1, 65535),
+            protocol=st.sampled_from(["tcp", "udp"]),
+        ),
+        max_size=3,
+    ).map(tuple),
+    health=st.none()
+    | st.builds(
+        HealthCheck,
+        command=st.lists(words, min_size=1, max_size=2).map(tuple),
+        interval_seconds=st.floats(0.001, 1e6),
+    ),
+    cpus=st.none() | st.floats(0.01, 1e4),
+    memory_bytes=st.none() | st.integers(1, 1 << 50),
+    processes_maximum=st.none() | st.integers(1, 1 << 20),
+    capabilities=st.lists(words, max_size=3).map(tuple),
+    read_only_root=st.booleans(),
+)
+
+
+@given(spec=specs)
+def test_no_specification_makes_a_container_that_could_gain_rights(spec: ContainerSpec) -> None:
+    body = create_body(spec)
+    host = body["HostConfig"]
+
+    assert host["Privileged"] is False
+    assert host["CapDrop"] == ["ALL"]
+    assert host["SecurityOpt"] == ["no-new-privileges"]
+    assert host["CapAdd"] == list(spec.capabilities)
+    assert host["NetworkMode"] == "default"
+    assert host["RestartPolicy"] == {"Name": "unless-stopped"}
+    assert [mount["Source"] for mount in host["Mounts"]] == [m.source for m in spec.mounts]
+    # Neither rooms of this node nor other ways to mount are ever asked for.
+    assert {"Binds", "VolumesFrom", "PidMode", "IpcMode", "UsernsMode", "UTSMode"}.isdisjoint(host)
+    assert {"User", "Volumes", "Entrypoint", "CgroupnsMode", "Sysctls"}.isdisjoint({**body, **host})
+    assert json.loads(json.dumps(body)) == body
