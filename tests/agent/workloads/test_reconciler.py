@@ -143,6 +143,7 @@ def test_a_container_that_the_engine_refuses_again_and_again_is_replaced(bench: 
     for _ in range(2):
         bench.clock.seconds += 10.0
         bench.look()
+        bench.look()
     assert bench.runtime.calls["recover"] == 2
     assert bench.runtime.inspect_always(broken)
 
