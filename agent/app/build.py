@@ -95,10 +95,16 @@ def _local_socket(settings: Settings, *, wiring: Wiring) -> PartPlan:
             path,
             answers={
                 STATUS: lambda _: wiring.status_document(),
-                **workload_questions.answers(lambda: wiring.workloads),
+                **workload_questions.answers(
+                    lambda: wiring.workloads, are_wanted=lambda: _runs_services(wiring.settings)
+                ),
             },
         ),
     )
+
+
+def _runs_services(settings: Settings | None) -> bool:
+    return settings is None or settings.runtime.kind != runtime_choice.NONE
 
 
 def _metrics(settings: MetricsSettings, *, wiring: Wiring) -> PartPlan:

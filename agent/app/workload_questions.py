@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from agent.app import workload_documents as documents
 from agent.app.local_socket import Answer, Question
-from agent.errors import PermanentError, RequestError
+from agent.errors import PermanentError, RequestError, TransientError
 from agent.model.workloads import Container, Digests, EnvironmentVariable, Service
 from agent.workloads.packages import PackagePush, Packages
 from agent.workloads.services import ServiceLoad, Services
@@ -38,14 +38,21 @@ class Workloads(Protocol):
         """Return the containers of services that this agent did not make; None for unknown."""
 
 
-def answers(workloads: Callable[[], Workloads | None]) -> Mapping[str, Answer]:
-    """Return what answers each question; `workloads` returns None where none are configured."""
+def answers(
+    workloads: Callable[[], Workloads | None], *, are_wanted: Callable[[], bool]
+) -> Mapping[str, Answer]:
+    """Return what answers each question; `workloads` returns None while none run.
+
+    `are_wanted` tells whether the settings want any.
+    """
 
     def running() -> Workloads:
         found = workloads()
-        if found is None:
-            raise PermanentError("this agent runs no algorithm services: runtime.kind is none")
-        return found
+        if found is not None:
+            return found
+        if are_wanted():
+            raise TransientError("the agent starts or stops; try again", retry_after_seconds=5)
+        raise PermanentError("this agent runs no algorithm services: runtime.kind is none")
 
     return {
         LIST_PACKAGES: lambda _: {

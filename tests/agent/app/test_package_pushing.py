@@ -33,7 +33,9 @@ def home(tmp_path):
 @pytest.fixture
 def socket(home, tmp_path):
     path = tmp_path / "agent.sock"
-    server = LocalSocketServer(path, answers=questions.answers(lambda: home.workloads))
+    server = LocalSocketServer(
+        path, answers=questions.answers(lambda: home.workloads, are_wanted=lambda: True)
+    )
     server.start()
     yield path
     server.stop(timeout_seconds=5)

@@ -10,7 +10,7 @@ import pytest
 from agent.app import workload_questions as questions
 from agent.app.local_client import ask
 from agent.app.local_socket import LocalSocketServer
-from agent.errors import ConflictError, NotFoundError, PermanentError, RequestError
+from agent.errors import ConflictError, NotFoundError, PermanentError, RequestError, TransientError
 from tests.agent.app.workload_home import Home, package, until
 
 
@@ -25,7 +25,9 @@ def home(tmp_path):
 @pytest.fixture
 def socket(home, tmp_path):
     path = tmp_path / "agent.sock"
-    server = LocalSocketServer(path, answers=questions.answers(lambda: home.workloads))
+    server = LocalSocketServer(
+        path, answers=questions.answers(lambda: home.workloads, are_wanted=lambda: True)
+    )
     server.start()
     yield path
     server.stop(timeout_seconds=5)
@@ -125,6 +127,12 @@ def test_a_file_that_is_no_package_is_refused_and_leaves_nothing(home, socket, t
 
 
 def test_an_agent_without_services_says_why():
-    answers = questions.answers(lambda: None)
+    answers = questions.answers(lambda: None, are_wanted=lambda: False)
     with pytest.raises(PermanentError, match=r"runtime\.kind is none"):
+        answers[questions.LIST_PACKAGES](None)
+
+
+def test_an_agent_that_is_still_starting_is_worth_another_try():
+    answers = questions.answers(lambda: None, are_wanted=lambda: True)
+    with pytest.raises(TransientError, match="try again"):
         answers[questions.LIST_PACKAGES](None)
