@@ -63,6 +63,10 @@ peers: ## Install the test peers that come from npm
 chaos-keepalive: venv .cache/nvml/libnvidia-ml.so.1 ## Show the worst keepalive gap under faults (about 3 minutes)
 	$(BIN)/python tests/chaos/keepalive.py --nvml .cache/nvml
 
+.PHONY: chaos-workloads
+chaos-workloads: venv ## Kill agent and docker engine, fill the disk: does what was answered hold? (about 7 minutes, root)
+	$(BIN)/python tests/chaos/workloads.py
+
 .PHONY: bench
 bench: venv .cache/nvml/libnvidia-ml.so.1 .cache/glances/bin/glances ## Measure memory, CPU and speed beside peers (about 11 minutes)
 	$(BIN)/python tests/bench/footprint.py --nvml .cache/nvml --glances .cache/glances/bin/glances
