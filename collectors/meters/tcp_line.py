@@ -160,12 +160,12 @@ class TcpLine:
 
     def _addresses(self, deadline: float) -> list[Any]:
         """Look the host up in a thread: a name server's silence knows no deadline of ours."""
-        answers: queue.SimpleQueue[list[Any] | OSError | UnicodeError] = queue.SimpleQueue()
+        answers: queue.SimpleQueue[list[Any] | OSError | ValueError] = queue.SimpleQueue()
 
         def look_up() -> None:
             try:
                 answers.put(socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM))
-            except (OSError, UnicodeError) as error:
+            except (OSError, ValueError) as error:
                 answers.put(error)
 
         threading.Thread(target=look_up, name="meter-address", daemon=True).start()

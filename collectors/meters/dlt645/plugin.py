@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from agent.contracts import Meter
+from agent.contracts import HasTraits, Meter
 from agent.errors import NotPresent, ReadingUnavailable
 from agent.model.clock import Clock, SystemClock
 from agent.model.metering import MeterReading, RegisterTraits
@@ -31,7 +31,7 @@ class Dlt645Config:
     `allow_wildcard`, where this is the only meter of the line. `energy_identifier` is what is read:
     00010000 forward active energy, 00020000 reverse. `pt` and `ct` are the ratios of the
     transformers before a meter that counts on their secondary side. `timeout_seconds` bounds a
-    whole read. `rollover_kwh` and `resolution_kwh` replace the meter's 1 000 000 and 0.01.
+    whole read. `resolution_kwh` replaces the meter's smallest step, 0.01.
     """
 
     host: str = ""
@@ -43,8 +43,7 @@ class Dlt645Config:
     pt: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
     ct: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
     timeout_seconds: Annotated[float, Meta(gt=0, le=60)] = 5.0
-    rollover_kwh: Annotated[float, Meta(gt=0)] | None = None
-    resolution_kwh: Annotated[float, Meta(gt=0)] | None = None
+    resolution_kwh: Annotated[float | None, Meta(gt=0, le=1e6)] = None
 
 
 class Dlt645Meter:
@@ -114,8 +113,6 @@ class Dlt645Meter:
         config = self._config
         modulus = values.ENERGY_COUNTS * values.JOULES_PER_COUNT * self._ratio
         resolution = values.JOULES_PER_COUNT * self._ratio
-        if config.rollover_kwh is not None:
-            modulus = _exact(config.rollover_kwh) * 100 * values.JOULES_PER_COUNT
         if config.resolution_kwh is not None:
             resolution = _exact(config.resolution_kwh) * 100 * values.JOULES_PER_COUNT
         return RegisterTraits(modulus=math.ceil(modulus), resolution=max(1, math.ceil(resolution)))
@@ -207,3 +204,4 @@ def _exact(number: float) -> Fraction:
 
 
 _conforms: type[Meter] = Dlt645Meter
+_tells: type[HasTraits] = Dlt645Meter

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from agent.contracts import Meter
+from agent.contracts import HasTraits, Meter
 from agent.errors import NotPresent, PermanentError, ReadingUnavailable
 from agent.model.clock import Clock, SystemClock
 from agent.model.metering import MeterReading, RegisterTraits
@@ -39,7 +39,7 @@ class ModbusConfig:
     the ratios of the transformers before the meter (10 for 10 kV/1 kV, 40 for 200 A/5 A), used
     where the profile says that values are those of the secondary side. `energy` chooses what
     counts: energy taken from the supply, or given back to it. `timeout_seconds` bounds a whole
-    read. `rollover_kwh` and `resolution_kwh` replace what register and profile tell.
+    read. `resolution_kwh` replaces the smallest step that register and profile tell.
     """
 
     host: str = ""
@@ -51,8 +51,7 @@ class ModbusConfig:
     pt: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
     ct: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
     timeout_seconds: Annotated[float, Meta(gt=0, le=60)] = 5.0
-    rollover_kwh: Annotated[float, Meta(gt=0)] | None = None
-    resolution_kwh: Annotated[float, Meta(gt=0)] | None = None
+    resolution_kwh: Annotated[float | None, Meta(gt=0, le=1e6)] = None
 
 
 class ModbusMeter:
@@ -117,8 +116,6 @@ class ModbusMeter:
         span = self._last.span if self._last else self._span()
         modulus = span.modulus if span else None
         resolution = span.resolution if span else None
-        if self._config.rollover_kwh is not None:
-            modulus = int(_exact(self._config.rollover_kwh) * _JOULES_PER_KWH)
         if self._config.resolution_kwh is not None:
             resolution = max(1, int(_exact(self._config.resolution_kwh) * _JOULES_PER_KWH))
         return RegisterTraits(modulus=modulus, resolution=resolution)
@@ -273,3 +270,4 @@ def _exact(ratio: float) -> Fraction:
 
 
 _conforms: type[Meter] = ModbusMeter
+_tells: type[HasTraits] = ModbusMeter

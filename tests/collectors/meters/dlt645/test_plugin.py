@@ -60,11 +60,8 @@ def test_a_register_of_8_digits_rolls_over_at_a_million():
     assert traits.resolution == 36_000
 
 
-def test_traits_of_the_configuration_win():
-    traits = Dlt645Meter(Dlt645Config(rollover_kwh=100_000, resolution_kwh=0.1)).traits()
-
-    assert traits.modulus == 10**5 * KWH
-    assert traits.resolution == 360_000
+def test_the_resolution_of_the_configuration_wins():
+    assert Dlt645Meter(Dlt645Config(resolution_kwh=0.1)).traits().resolution == 360_000
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 2, 7, 19])

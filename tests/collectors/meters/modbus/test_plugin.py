@@ -155,12 +155,9 @@ def test_traits_follow_from_the_width_the_scale_and_the_ratio():
     assert made.traits().resolution == 40 * KWH // 100
 
 
-def test_traits_of_the_configuration_win():
-    made = ModbusMeter(
-        ModbusConfig(host="meter", profile="acrel-adl3000e", rollover_kwh=1e6, resolution_kwh=0.1)
-    )
+def test_the_resolution_of_the_configuration_wins():
+    made = ModbusMeter(ModbusConfig(host="meter", profile="acrel-adl3000e", resolution_kwh=0.1))
 
-    assert made.traits().modulus == 10**6 * KWH
     assert made.traits().resolution == KWH // 10
 
 
