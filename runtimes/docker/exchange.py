@@ -37,11 +37,6 @@ class Exchange:
         self._is_in_use = False
         self._closed = threading.Event()
 
-    @property
-    def is_closed(self) -> bool:
-        """Tell whether somebody closed it."""
-        return self._closed.is_set()
-
     def open(
         self,
         method: str,

@@ -14,17 +14,25 @@ from runtimes.docker.exchange import Exchange, SourceError
 _LINE_BYTES = 1 << 20
 _MARGIN_BYTES = 64 << 20
 _MIB = 1 << 20
+# An engine that is this late is looked at for one minute more.
+_LOOKS = 120
+_LOOK_SECONDS = 0.5
 
 
 class Counted(Iterator[bytes]):
-    """Passes chunks on and counts their bytes."""
+    """Passes chunks on, counts their bytes, and knows when the last one went."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
         self.sent_bytes = 0
+        self.is_over = False
 
     def __next__(self) -> bytes:
-        chunk = next(self._chunks)
+        try:
+            chunk = next(self._chunks)
+        except StopIteration:
+            self.is_over = True
+            raise
         self.sent_bytes += len(chunk)
         return chunk
 
@@ -35,12 +43,14 @@ def load(
     *,
     answer_seconds: float,
     is_there: Callable[[], bool],
+    wait: Callable[[float], bool],
     data_root: Callable[[], str | None],
 ) -> None:
     """Send an archive and return when the engine has the image.
 
-    `is_there` is asked where the engine's answer did not come within `answer_seconds`: it may
-    have gone on. `data_root` is the engine's own folder, None where that is not known.
+    `is_there` is asked for a while where the engine's answer did not come within `answer_seconds`,
+    because it goes on; `wait` waits some seconds and tells whether to give up. `data_root` is the
+    engine's own folder, None where that is not known.
 
     Raises:
         PermanentError: the archive is not one that the engine takes.
@@ -60,8 +70,9 @@ def load(
         raise error.error from error
     except EngineRefusal as refusal:
         fault = refusal.message
-    except TransientError:
-        if not exchange.is_closed and is_there():
+    except TransientError as error:
+        is_late = counted.is_over and isinstance(error.__cause__, TimeoutError)
+        if is_late and _appears(is_there, wait=wait):
             return
         raise
     if fault is not None:
@@ -105,6 +116,15 @@ def raise_for_room(folder: str | None, *, sent_bytes: int, fault: str) -> None:
             f"the engine could not load the image, and its disk ({folder}) has only "
             f"{free_bytes // _MIB} MiB left: make room (docker system df). It said: {short(fault)}"
         )
+
+
+def _appears(is_there: Callable[[], bool], *, wait: Callable[[float], bool]) -> bool:
+    for _ in range(_LOOKS):
+        if is_there():
+            return True
+        if wait(_LOOK_SECONDS):
+            break
+    return False
 
 
 def _chunks_of(exchange: Exchange) -> Iterator[bytes]:

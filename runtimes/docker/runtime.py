@@ -118,6 +118,7 @@ class DockerRuntime:
                 archive,
                 answer_seconds=self._timeouts.load_seconds,
                 is_there=lambda: self.has_image(reference),
+                wait=self._closed.wait,
                 data_root=self._data_root,
             )
         finally:

@@ -15,14 +15,21 @@ class TappedSocket:
     """Passes connections on to an engine, and calls `on_request` before each request goes on.
 
     It is given the beginning of the request, such as `POST /v1.41/containers/create?name=x`; what
-    goes to the engine waits until it returns. False drops the connection instead.
+    goes to the engine waits until it returns. False drops the connection instead. `on_answer` is
+    the same for each part of what the engine says.
     """
 
     def __init__(
-        self, folder: Path, *, engine: str, on_request: Callable[[str], bool | None]
+        self,
+        folder: Path,
+        *,
+        engine: str,
+        on_request: Callable[[str], bool | None],
+        on_answer: Callable[[bytes], bool] = lambda _: True,
     ) -> None:
         self._engine = engine.removeprefix("unix://")
         self._on_request = on_request
+        self._on_answer = on_answer
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         path = folder / "tap.sock"
         self._listener.bind(str(path))
@@ -62,7 +69,11 @@ class TappedSocket:
                 _hang_up(client)
                 continue
             self._run(lambda client=client, server=server: self._send(client, server))
-            self._run(lambda client=client, server=server: _pass_on(server, client))
+            self._run(
+                lambda client=client, server=server: _pass_on(
+                    server, client, may_pass=self._on_answer
+                )
+            )
 
     def _send(self, client: socket.socket, server: socket.socket) -> None:
         def tapped(data: bytes) -> bool:

@@ -110,6 +110,7 @@ def test_nothing_is_begun_after_the_end() -> None:
     under_way.add(first := Exchange("unix:///nowhere", timeout_seconds=1))
     under_way.close()
 
-    assert first.is_closed
+    with pytest.raises(TransientError, match="closed"):
+        first.open("GET", "/_ping", parameters={})
     with pytest.raises(TransientError):
         under_way.add(Exchange("unix:///nowhere", timeout_seconds=1))
