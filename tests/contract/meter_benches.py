@@ -41,7 +41,17 @@ def dlt645(port: int, _: Path) -> Mapping[str, Any]:
     }
 
 
+def snmp(port: int, _: Path) -> Mapping[str, Any]:
+    return {"host": "127.0.0.1", "port": str(port), "timeout_seconds": "0.2", "retries": "1"}
+
+
+def redfish(port: int, _: Path) -> Mapping[str, Any]:
+    return {"url": f"http://127.0.0.1:{port}", "timeout_seconds": "0.3"}
+
+
 BENCHES: dict[str, MeterBench] = {
     "dlt645": MeterBench(transport="tcp", options=dlt645),
     "modbus": MeterBench(transport="tcp", options=modbus),
+    "redfish": MeterBench(transport="tcp", options=redfish),
+    "snmp": MeterBench(transport="udp", options=snmp),
 }

@@ -1,0 +1,1 @@
+"""Owns Redfish: chassis and PDUs that tell their energy to a management network."""
