@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shlex
 import subprocess
 import sys
 import threading
@@ -215,3 +216,36 @@ def test_a_terminal_shows_how_far_it_is_and_is_left_clean(operator, config, home
     assert b" 50.0%" in seen
     # What stands there last is an empty line.
     assert seen.endswith(b" \r")
+
+
+def examples(text):
+    """Return the command lines of a help text, without what they are piped into."""
+    lines = text.split("example:\n", 1)[1].replace("\\\n", " ").splitlines()
+    return [
+        shlex.split(line.partition(" | ")[0])[1:]
+        for line in lines
+        if line.startswith("  computility-agent ")
+    ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["packages", action] for action in ("inspect", "build", "list", "push", "delete")),
+        *(["services", action] for action in ("plan", "list", "load", "unload", "logs")),
+        ["packages"],
+        ["services"],
+    ],
+    ids=" ".join,
+)
+def test_every_example_of_the_help_is_understood(operator, words):
+    config = operator.configure(runtime={"socket": f"unix://{operator.folder}/none"})
+    shown = examples(operator(*words, "--help").out)
+    assert shown
+    for example in shown:
+        assert example[: len(words)] == words
+        needs_config = example[1] not in ("inspect", "build")
+        asked = operator(*example, *(["--config", config] if needs_config else []))
+        # There is neither an agent nor a package here, but each word has its meaning.
+        assert asked.status in (1, 2)
+        assert "usage:" not in asked.err
