@@ -12,13 +12,16 @@ from pathlib import Path
 from agent.app import (
     build_device_api,
     build_workloads,
+    centre_questions,
     metrics,
     platforms,
     runtime_choice,
     workload_questions,
 )
+from agent.app.centre_parts import CentreService
 from agent.app.held import Held
 from agent.app.local_socket import SOCKET_NAME, STATUS, LocalSocketServer
+from agent.app.meter_kinds import MeterKinds, installed
 from agent.app.parts import PartPlan, Service
 from agent.app.wiring import Wiring
 from agent.config.kinds import split_listen
@@ -44,6 +47,8 @@ def plan(settings: Settings, *, wiring: Wiring) -> tuple[PartPlan, ...]:
     plans = [_sampler(settings, wiring=wiring), _local_socket(settings, wiring=wiring)]
     if settings.metrics is not None:
         plans.append(_metrics(settings.metrics, wiring=wiring))
+    if settings.meters:
+        plans.append(_centre(settings, wiring=wiring))
     if settings.runtime.kind != runtime_choice.NONE:
         plans.append(build_workloads.part(settings, wiring=wiring))
     if settings.device_api is not None:
@@ -98,6 +103,9 @@ def _local_socket(settings: Settings, *, wiring: Wiring) -> PartPlan:
                 **workload_questions.answers(
                     lambda: wiring.workloads, are_wanted=lambda: _runs_services(wiring.settings)
                 ),
+                **centre_questions.answers(
+                    lambda: wiring.centre.centre if wiring.centre else None, clock=wiring.clock
+                ),
             },
         ),
     )
@@ -114,6 +122,7 @@ def _metrics(settings: MetricsSettings, *, wiring: Wiring) -> PartPlan:
             sessions=wiring.session_statuses,
             identify=wiring.identify,
             workloads=lambda: wiring.workloads,
+            centre=lambda: wiring.centre,
         )
         server = HttpServer(
             metrics.application(collector),
@@ -124,6 +133,18 @@ def _metrics(settings: MetricsSettings, *, wiring: Wiring) -> PartPlan:
         return Held(server, wiring=wiring, name="metrics_server")
 
     return PartPlan(name="metrics", key=settings, build=build)
+
+
+def _centre(settings: Settings, *, wiring: Wiring) -> PartPlan:
+    return PartPlan(
+        name="meters",
+        key=(settings.meters, settings.ledger, settings.node.state_dir),
+        build=lambda: Held(
+            CentreService(settings, kinds=MeterKinds(installed()), clock=wiring.clock),
+            wiring=wiring,
+            name="centre",
+        ),
+    )
 
 
 def _platform(

@@ -19,7 +19,7 @@ from prometheus_client.metrics_core import (
 )
 
 import agent
-from agent.app import workload_metrics
+from agent.app import centre_metrics, workload_metrics
 from agent.errors import AgentError
 from agent.model.view import AcceleratorView, AgentView
 from agent.protocols.acsmp.status import SessionStatus
@@ -28,6 +28,7 @@ from agent.protocols.acsmp.xpu_types import IdentifyAccelerator
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+    from agent.app.centre_parts import CentreService
     from agent.app.workload_parts import Workloads
 
 ACCELERATOR_LABELS = ("vendor", "index", "uuid")
@@ -43,11 +44,13 @@ class AgentCollector:
         sessions: Callable[[], Sequence[SessionStatus]],
         identify: IdentifyAccelerator,
         workloads: Callable[[], Workloads | None] = lambda: None,
+        centre: Callable[[], CentreService | None] = lambda: None,
     ) -> None:
         self._view = view
         self._sessions = sessions
         self._identify = identify
         self._workloads = workloads
+        self._centre = centre
 
     def collect(self) -> Iterable[Metric]:
         """Yield every family, in a fixed order."""
@@ -60,6 +63,17 @@ class AgentCollector:
         yield from _plugins(view)
         yield from _sessions(self._sessions())
         yield from self._of_workloads()
+        yield from self._of_centre()
+
+    def _of_centre(self) -> Iterable[Metric]:
+        service = self._centre()
+        if service is None:
+            return ()
+        try:
+            return tuple(centre_metrics.families(service.centre, now=service.centre.now()))
+        except AgentError:
+            # What cannot be told now has no series.
+            return ()
 
     def _of_workloads(self) -> Iterable[Metric]:
         workloads = self._workloads()

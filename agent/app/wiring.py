@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import agent
-from agent.app import workload_documents
+from agent.app import centre_documents, workload_documents
 from agent.app.collect import timestamp
 from agent.config.settings import Settings
 from agent.errors import AgentError
@@ -25,6 +25,7 @@ from agent.sampling.sampler import Sampler
 from agent.transport.server import HttpServer
 
 if TYPE_CHECKING:
+    from agent.app.centre_parts import CentreService
     from agent.app.workload_parts import Workloads
 
 # How late the sampler's loop may be; it waits for no device, so only a starved machine delays it.
@@ -47,6 +48,7 @@ class Wiring:
         self.metrics_server: HttpServer | None = None
         self.sessions: tuple[PlatformSession, ...] = ()
         self.workloads: Workloads | None = None
+        self.centre: CentreService | None = None
         self._started_seconds = clock.monotonic()
         self._started_at = clock.now()
 
@@ -144,6 +146,7 @@ class Wiring:
                 }
                 for plugin in view.plugins
             ],
+            "meters": self._meters(),
             "workloads": self._workloads(),
             "stale_loops": list(self.stale_loops()),
         }
@@ -175,6 +178,18 @@ class Wiring:
             "last_error": status.last_error,
             "last_error_at": status.last_error_at and timestamp(status.last_error_at),
         }
+
+    def _meters(self) -> dict[str, Any] | None:
+        """Return how the meters fare; None where none are configured."""
+        if self.centre is None:
+            return None
+        now = self.clock.now()
+        try:
+            centre = self.centre.centre
+            meters = [centre_documents.meter(each, now=now) for each in centre.meters()]
+        except AgentError as error:
+            return {"meters": None, "unknown": str(error)}
+        return {"meters": meters, "unknown": centre.trouble}
 
     def _workloads(self) -> dict[str, Any] | None:
         """Return how packages and services fare; None where none are taken, or not now."""

@@ -82,6 +82,10 @@ class Centre:
         """The zone of months."""
         return time_zone(self._settings.time_zone)
 
+    def now(self) -> datetime:
+        """Return the time by the clock of the centre."""
+        return self._clock.now()
+
     @property
     def trouble(self) -> str | None:
         """Is why no reading can be written now; None if all is well."""

@@ -6,7 +6,9 @@ import argparse
 import sys
 
 from agent.app import named_files, once
+from agent.app.meter_kinds import MeterKinds, installed
 from agent.cli.main import add_config_argument, fail
+from agent.errors import ConfigError
 
 EPILOG = """\
 example:
@@ -28,6 +30,9 @@ def execute(arguments: argparse.Namespace) -> int:
     loaded = named_files.load_checked(arguments.config)
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    problems = MeterKinds(installed()).problems(loaded.settings.meters)
+    if problems:
+        raise ConfigError(problems)
     broken = once.broken_plugins(loaded.settings)
     for plugin in broken:
         fail(f"plugin {plugin.name}: {plugin.detail}", status=2)

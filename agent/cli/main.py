@@ -32,6 +32,7 @@ COMMANDS = {
     "status": "ask the running agent how it fares",
     "packages": "check and make algorithm packages, and hand them to the running agent",
     "services": "plan, load, list and unload algorithm services, and read their logs",
+    "meters": "the meters of a computing centre, and its hours",
     "sm2": "check a platform's SM2 key and the layout of what is sent to it",
     "simulate": "be the platform: a simulator of T/BAX 0006.5, clause 7 and annex G",
     "demo": "show an agent and a platform at work on this machine",

@@ -67,6 +67,7 @@ def _text(status: dict[str, Any]) -> str:
         if platform["last_error"]:
             lines.append(f"             last error: {platform['last_error']}")
     lines.append(f"workloads    {_workloads(status['workloads'])}")
+    lines.append(f"meters       {_meters(status['meters'])}")
     lines += [plugin_line(plugin) for plugin in status["plugins"]]
     return "\n".join(lines)
 
@@ -81,6 +82,16 @@ def _workloads(workloads: dict[str, Any] | None) -> str:
     orphans = workloads["orphans"] or []
     words = f"packages: {_counted(packages)}; services: {_counted(services)}"
     return words + (f"; {len(orphans)} containers of another agent" if orphans else "")
+
+
+def _meters(meters: dict[str, Any] | None) -> str:
+    if meters is None:
+        return "off"
+    trouble = f"unknown: {meters['unknown']}" if meters["unknown"] else ""
+    if meters["meters"] is None:
+        return trouble
+    counted = _counted([each["state"] for each in meters["meters"]])
+    return f"{counted}; {trouble}" if trouble else counted
 
 
 def _counted(states: list[str]) -> str:
