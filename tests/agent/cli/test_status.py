@@ -80,3 +80,46 @@ def test_the_status_is_1_until_every_platform_holds_us(operator, answering, regi
     asked = operator("status", "--socket", path, "--json")
     assert asked.status == status
     assert asked.document == {"platforms": platforms}
+
+
+WORKLOADS = {
+    "packages": [{"state": "ready"}, {"state": "downloading"}, {"state": "ready"}],
+    "services": [{"state": "RUNNING"}],
+    "orphans": [{}],
+    "unknown": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("workloads", "said"),
+    [
+        (None, "off"),
+        ({**WORKLOADS, "unknown": "the disk is damaged"}, "unknown: the disk is damaged"),
+        (
+            WORKLOADS,
+            "packages: 2 ready, 1 downloading; services: 1 RUNNING; 1 containers of another agent",
+        ),
+        (
+            {"packages": [], "services": [], "orphans": None, "unknown": None},
+            "packages: none; services: none",
+        ),
+    ],
+    ids=["off", "unknown", "counted", "none"],
+)
+def test_packages_and_services_are_counted(operator, answering, workloads, said):
+    document = {
+        "version": "1",
+        "pid": 1,
+        "uptime_seconds": 5.0,
+        "node": {"computility_code": "1", "type": "AI_BOX"},
+        "device_api": None,
+        "metrics": None,
+        "platforms": [],
+        "plugins": [],
+        "workloads": workloads,
+        "meters": None,
+    }
+    path = answering(json.dumps({"answer": document}).encode())
+    asked = operator("status", "--socket", path)
+    assert asked.status == 0
+    assert f"workloads    {said}\n" in asked.out
