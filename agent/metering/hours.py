@@ -14,7 +14,9 @@ was used just before it is in no register.
 lies in longer gaps is not covered. Such a figure says what was used in the time that it covers and
 is never stretched to the hour.
 
-To close an hour, give its readings, those of an hour before and after it, and the nearest beyond.
+To close an hour, give its readings, those of an hour before and after it (`MARGIN`), and the
+nearest beyond on each side. So a reading that comes late can change the hour that it lies in and
+the hours within `MARGIN` of it; where it is the nearest to an hour further away, that one too.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from datetime import datetime, timedelta
 from agent.metering.deltas import Interval, register_intervals
 from agent.metering.edges import Edge, describe_trouble, find_edge, is_smooth
 from agent.metering.explain import Step, time_text
-from agent.metering.pairs import IntervalKind
+from agent.metering.pairs import RATE_TOLERANCE_RATIO, IntervalKind
 from agent.metering.readings import PowerReading, RegisterReading
 from agent.model.metering import Figure, Quality, RegisterTraits
 
@@ -208,12 +210,15 @@ def power_hour(
     start_at: datetime,
     gap_seconds: float,
     threshold_ratio: float = THRESHOLD_RATIO,
+    rate_maximum: float | None = None,
 ) -> tuple[Figure, tuple[Step, ...]]:
     """Return what a power gauge comes to in the hour from `start_at` on, in joules.
 
-    Below `threshold_ratio` of the hour the value is None.
+    Below `threshold_ratio` of the hour the value is None. Samples are left out that are below 0, no
+    number, or above `rate_maximum` watts by more than a fifth.
     """
-    samples = _samples(readings)
+    most = math.inf if rate_maximum is None else rate_maximum * RATE_TOLERANCE_RATIO
+    samples = _samples(readings, most_watts=most)
     end_at = start_at + HOUR
     areas: list[float] = []
     covered = timedelta()
@@ -271,14 +276,14 @@ def power_hour(
     return figure, tuple(steps)
 
 
-def _samples(readings: Sequence[PowerReading]) -> list[PowerReading]:
+def _samples(readings: Sequence[PowerReading], *, most_watts: float) -> list[PowerReading]:
     """Return what can be believed, in order of time, one of each moment.
 
     Where two of one moment differ, neither is taken.
     """
     by_time: dict[datetime, set[float]] = {}
     for reading in readings:
-        if math.isfinite(reading.watts) and reading.watts >= 0:
+        if math.isfinite(reading.watts) and 0 <= reading.watts <= most_watts:
             by_time.setdefault(reading.taken_at, set()).add(reading.watts)
     return [
         PowerReading(taken_at=moment, watts=next(iter(values)))

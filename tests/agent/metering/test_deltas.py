@@ -201,6 +201,19 @@ def test_readings_of_a_clock_that_was_set_back_are_unknown_where_they_mix() -> N
         assert len(known) >= 10
 
 
+def test_of_two_series_that_a_clock_has_mixed_neither_is_believed() -> None:
+    fast = [reading(60 * minute, 500_000 + 1000 * minute) for minute in range(11)]
+    right = [reading(60 * minute + 30, 300_000 + 1000 * minute) for minute in range(5, 16)]
+
+    made = register_intervals([*fast, *right], traits=RATED)
+
+    first, last = START + timedelta(seconds=300), START + timedelta(seconds=630)
+    mixed = [each for each in made if first <= each.start_at < last]
+    assert len(mixed) == 11
+    assert all(each.amount is None for each in mixed)
+    assert sum(each.amount or 0 for each in made) == 5000 + 5000
+
+
 TRUTHS = st.lists(st.integers(0, 6000), min_size=1, max_size=60)
 
 
