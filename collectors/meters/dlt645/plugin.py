@@ -15,6 +15,7 @@ from agent.model.clock import Clock, SystemClock
 from agent.model.metering import MeterReading, RegisterTraits
 from collectors.meters.dlt645 import frames, values
 from collectors.meters.dlt645.frames import Frame
+from collectors.meters.gateway_turn import GatewayTurn
 from collectors.meters.tcp_line import TcpLine
 
 _POWER = "02030000"
@@ -31,7 +32,8 @@ class Dlt645Config:
     `allow_wildcard`, where this is the only meter of the line. `energy_identifier` is what is read:
     00010000 forward active energy, 00020000 reverse. `pt` and `ct` are the ratios of the
     transformers before a meter that counts on their secondary side. `timeout_seconds` bounds a
-    whole read. `resolution_kwh` replaces the meter's smallest step, 0.01.
+    whole read; `keep_connection` is false where the gateway serves one client at a time.
+    `resolution_kwh` replaces the meter's smallest step, 0.01.
     """
 
     host: str = ""
@@ -43,6 +45,7 @@ class Dlt645Config:
     pt: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
     ct: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
     timeout_seconds: Annotated[float, Meta(gt=0, le=60)] = 5.0
+    keep_connection: bool = True
     resolution_kwh: Annotated[float | None, Meta(gt=0, le=1e6)] = None
 
 
@@ -50,7 +53,8 @@ class Dlt645Meter:
     """Reads the energy register and the power of one meter.
 
     One connection is kept, and opened anew after any fault. Answers of other meters, answers to
-    other questions and noise are passed over. One thread reads.
+    other questions and noise are passed over. Meters behind one gateway take turns. One thread
+    reads.
     """
 
     name: ClassVar[str] = "dlt645"
@@ -60,6 +64,7 @@ class Dlt645Meter:
         self._config = config
         self._clock = clock or SystemClock()
         self._line = TcpLine(config.host, port=config.port, clock=self._clock)
+        self._turn = GatewayTurn(config.host, port=config.port, clock=self._clock)
         self._ratio = _exact(config.pt) * _exact(config.ct)
 
     def probe(self) -> None:
@@ -80,8 +85,16 @@ class Dlt645Meter:
             ReadingUnavailable: it did not answer, or answered nothing that can be believed.
         """
         self._check()
+        deadline = self._clock.monotonic() + self._config.timeout_seconds
+        with self._turn.take(deadline=deadline):
+            try:
+                return self._read(deadline=deadline)
+            finally:
+                if not self._config.keep_connection:
+                    self._line.close()
+
+    def _read(self, *, deadline: float) -> MeterReading:
         config = self._config
-        deadline = self._clock.monotonic() + config.timeout_seconds
         address, data = self._ask(config.energy_identifier.lower(), deadline=deadline)
         taken_at = self._clock.now()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from agent.contracts import HasTraits, Meter
 from agent.errors import NotPresent, PermanentError, ReadingUnavailable
 from agent.model.clock import Clock, SystemClock
 from agent.model.metering import MeterReading, RegisterTraits
+from collectors.meters.gateway_turn import GatewayTurn
 from collectors.meters.modbus import profile as profiles
 from collectors.meters.modbus import quantities, sunspec
 from collectors.meters.modbus.profile import Profile
@@ -39,7 +41,8 @@ class ModbusConfig:
     the ratios of the transformers before the meter (10 for 10 kV/1 kV, 40 for 200 A/5 A), used
     where the profile says that values are those of the secondary side. `energy` chooses what
     counts: energy taken from the supply, or given back to it. `timeout_seconds` bounds a whole
-    read. `resolution_kwh` replaces the smallest step that register and profile tell.
+    read; `keep_connection` is false where a gateway serves one client at a time. `resolution_kwh`
+    replaces the smallest step that register and profile tell.
     """
 
     host: str = ""
@@ -51,6 +54,7 @@ class ModbusConfig:
     pt: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
     ct: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
     timeout_seconds: Annotated[float, Meta(gt=0, le=60)] = 5.0
+    keep_connection: bool = True
     resolution_kwh: Annotated[float | None, Meta(gt=0, le=1e6)] = None
 
 
@@ -58,7 +62,8 @@ class ModbusMeter:
     """Reads energy and power of one unit by the registers of a profile.
 
     One connection is kept, and opened anew after any fault. A figure that the meter does not give,
-    or that cannot be believed, costs the other one nothing. One thread reads.
+    or that cannot be believed, costs the other one nothing. Behind a gateway that passes RTU on,
+    meters take turns. One thread reads.
     """
 
     name: ClassVar[str] = "modbus"
@@ -68,6 +73,7 @@ class ModbusMeter:
         self._config = config
         self._clock = clock or SystemClock()
         self._line = TcpLine(config.host, port=config.port, clock=self._clock)
+        self._turn = GatewayTurn(config.host, port=config.port, clock=self._clock)
         self._ratios = Ratios(pt=_exact(config.pt), ct=_exact(config.ct))
         self._profile: Profile | None = None
         self._session: Session | None = None
@@ -97,12 +103,11 @@ class ModbusMeter:
             self._session = Session(
                 self._line, unit=self._config.unit, framing=self._config.framing
             )
+        # A gateway that speaks Modbus TCP lets the questions of its clients take turns itself.
+        is_shared = self._config.framing == "rtu"
         try:
-            if self._session.open(deadline=deadline):
-                self._found = None
-            if profile.sunspec is not None:
-                return self._read_sunspec(profile.sunspec, self._session, deadline=deadline)
-            return self._read_registers(profile, self._session, deadline=deadline)
+            with self._turn.take(deadline=deadline) if is_shared else contextlib.nullcontext():
+                return self._ask(profile, self._session, deadline=deadline)
         except ReadingUnavailable:
             self._found = None
             raise
@@ -156,6 +161,17 @@ class ModbusMeter:
             _log.warning("modbus profile=%s unconfirmed=%s", profile.name, profile.unconfirmed)
         self._profile = profile
         return profile
+
+    def _ask(self, profile: Profile, session: Session, *, deadline: float) -> MeterReading:
+        try:
+            if session.open(deadline=deadline):
+                self._found = None
+            if profile.sunspec is not None:
+                return self._read_sunspec(profile.sunspec, session, deadline=deadline)
+            return self._read_registers(profile, session, deadline=deadline)
+        finally:
+            if not self._config.keep_connection:
+                self._line.close()
 
     def _read_registers(
         self, profile: Profile, session: Session, *, deadline: float
