@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -503,9 +503,9 @@ def private_engine() -> Iterator[PrivateEngine]:
         yield private_engine_of(stack)
 
 
-@pytest.fixture
-def podman_engine() -> Iterator[Podman]:
-    """Return podman's docker-compatible socket, started for the test."""
+@contextmanager
+def podman_of_tests() -> Iterator[Podman]:
+    """Run podman's docker-compatible socket; skip the test where it cannot run."""
     if os.geteuid() != 0:
         missing("podman with a storage of the tests' own needs root")
     if shutil.which("podman") is None:
@@ -516,3 +516,10 @@ def podman_engine() -> Iterator[Podman]:
         yield engine
     finally:
         engine.remove()
+
+
+@pytest.fixture
+def podman_engine() -> Iterator[Podman]:
+    """Return podman's docker-compatible socket, started for the test."""
+    with podman_of_tests() as engine:
+        yield engine

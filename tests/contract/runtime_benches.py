@@ -112,7 +112,7 @@ class FakeBench:
 
 
 class DockerBench:
-    """Has the docker engine of this machine; `engine` removes what was made."""
+    """Has a docker engine, or podman's socket; `engine` removes what was made."""
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
@@ -187,7 +187,13 @@ def docker_bench() -> Iterator[RuntimeBench]:
 
     if not docker_engine.answers(docker_engine.SOCKET):
         missing(f"no docker engine answers at {docker_engine.SOCKET}; .ci/run starts one")
-    engine = docker_engine.Engine(socket=docker_engine.SOCKET)
+    with bench_on(docker_engine.Engine(socket=docker_engine.SOCKET)) as bench:
+        yield bench
+
+
+@contextmanager
+def bench_on(engine: Any) -> Iterator[RuntimeBench]:
+    """Give a bench on an engine that runs; what the test makes there is removed."""
     bench = DockerBench(engine)
     try:
         yield bench
