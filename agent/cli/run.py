@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from agent.app import named_files
+from agent.app import allocator, named_files
 from agent.app.lifecycle import Daemon
 from agent.cli.main import add_config_argument
 
@@ -26,5 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run until told to stop."""
+    allocator.bound_arenas()
     Daemon(arguments.config, load=named_files.load_checked, environment=os.environ).run()
     return 0
