@@ -93,6 +93,11 @@ def test_schneider_counts_watt_hours_in_64_bits_and_kilowatts_as_float(read):
     assert "serial 4711" in reading.reset_marker
 
 
+def test_no_watt_hour_is_lost_in_a_large_register(read):
+    with ModbusPeer({**PM5000, 3203: words(2**51 + 1, 4)}) as peer:
+        assert read(peer, "schneider-pm5000").energy_joules == (2**51 + 1) * 3600
+
+
 def test_an_exchanged_meter_has_another_marker(read):
     with ModbusPeer(PM5000) as peer:
         made = meter(peer, "schneider-pm5000")
