@@ -150,12 +150,15 @@ def _manifest(manifest: Manifest) -> dict[str, Any]:
         },
         "resources": {
             "cpus": resources.cpus,
-            "memory_gib": None
-            if resources.memory_bytes is None
-            else round(resources.memory_bytes / _GIB, 6),
+            "memory_gib": _gib(resources.memory_bytes),
+            "shared_memory_gib": _gib(resources.shared_memory_bytes),
             "accelerators": resources.accelerators,
         },
         "licence_path": manifest.licence_path,
         "read_only_root": manifest.read_only_root,
         "unknown_keys": list(manifest.unknown_keys),
     }
+
+
+def _gib(size_bytes: int | None) -> float | None:
+    return None if size_bytes is None else round(size_bytes / _GIB, 6)

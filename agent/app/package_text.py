@@ -81,6 +81,8 @@ def _resource_lines(manifest: Manifest) -> Iterator[str]:
         parts.append(f"{wanted.cpus:g} CPUs")
     if wanted.memory_bytes is not None:
         parts.append(f"{wanted.memory_bytes / _GIB:g} GiB of memory")
+    if wanted.shared_memory_bytes is not None:
+        parts.append(f"{wanted.shared_memory_bytes / _GIB:g} GiB of shared memory")
     if wanted.accelerators is not None:
         parts.append(f"{wanted.accelerators} accelerators")
     if parts:

@@ -251,6 +251,7 @@ def _gets(spec: ContainerSpec) -> dict[str, Any]:
         ],
         "cpus": spec.cpus,
         "memory_bytes": spec.memory_bytes,
+        "shared_memory_bytes": spec.shared_memory_bytes,
         "processes_maximum": spec.processes_maximum,
         "capabilities": list(spec.capabilities),
         "read_only_root": spec.read_only_root,

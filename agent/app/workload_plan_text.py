@@ -53,10 +53,11 @@ def _lines(gets: Mapping[str, Any]) -> list[str]:
     lines += [_mount(each) for each in gets["mounts"]]
     lines += [f"  environment  {name}={value}" for name, value in gets["environment"].items()]
     lines += [_port(each) for each in gets["ports"]]
-    memory_bytes = gets["memory_bytes"]
+    memory_bytes, shared_bytes = gets["memory_bytes"], gets["shared_memory_bytes"]
     lines += [
         f"  cpus         {_limit(gets['cpus'])}",
         f"  memory       {_limit(None if memory_bytes is None else memory_bytes / _GIB, ' GiB')}",
+        *([] if shared_bytes is None else [f"  /dev/shm     {shared_bytes / _GIB:g} GiB"]),
         f"  processes    {_limit(gets['processes_maximum'])}",
         f"  capabilities {', '.join(gets['capabilities']) or 'none'}; all others are dropped, and "
         "none can be gained; not privileged",

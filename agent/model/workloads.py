@@ -93,10 +93,14 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """Is what one replica of a service asks for; None where the package says nothing."""
+    """Is what one replica of a service asks for; None where the package says nothing.
+
+    `shared_memory_bytes` is the size of /dev/shm, which counts towards the memory.
+    """
 
     cpus: float | None = None
     memory_bytes: int | None = None
+    shared_memory_bytes: int | None = None
     accelerators: int | None = None
 
 
@@ -262,7 +266,8 @@ class ContainerSpec:
 
     Never privileged, with no capability but `capabilities`, and with no way to gain privileges.
     `cpus`, `memory_bytes` and `processes_maximum` None mean no limit. `runtime` is the engine's
-    own word (`nvidia`), None for its default. With `read_only_root` the container can write to
+    own word (`nvidia`), None for its default; `shared_memory_bytes` is the size of /dev/shm, None
+    for the engine's own (64 MiB). With `read_only_root` the container can write to
     `/tmp` alone, which is kept in memory.
     """
 
@@ -278,6 +283,7 @@ class ContainerSpec:
     health: HealthCheck | None = None
     cpus: float | None = None
     memory_bytes: int | None = None
+    shared_memory_bytes: int | None = None
     processes_maximum: int | None = None
     capabilities: tuple[str, ...] = ()
     read_only_root: bool = False

@@ -79,6 +79,10 @@ def container_spec(
         mounts.append(Mount(source=licence_file, target=licence_path))
     _check_mounts(mounts, devices=granted.devices)
     limits = settings.limits
+    memory_bytes = _least(
+        manifest.resources.memory_bytes,
+        None if limits.memory_gib is None else int(limits.memory_gib * _GIB),
+    )
     return ContainerSpec(
         name=labels.container_name(service.service_id, replica=replica),
         image=package.image,
@@ -96,10 +100,8 @@ def container_spec(
         ports=ports(manifest, replica=replica),
         health=manifest.health,
         cpus=_least(manifest.resources.cpus, limits.cpus),
-        memory_bytes=_least(
-            manifest.resources.memory_bytes,
-            None if limits.memory_gib is None else int(limits.memory_gib * _GIB),
-        ),
+        memory_bytes=memory_bytes,
+        shared_memory_bytes=_shared_memory_bytes(manifest, memory_bytes=memory_bytes),
         processes_maximum=limits.processes,
         capabilities=capabilities(settings.capabilities),
         read_only_root=manifest.read_only_root,
@@ -178,6 +180,12 @@ def _check_mounts(mounts: Sequence[Mount], *, devices: Sequence[str]) -> None:
 def _leads_to_an_engine(path: str) -> bool:
     normal = posixpath.normpath("/" + path.lstrip("/")) if path.startswith("/") else path
     return posixpath.basename(normal) in _ENGINE_SOCKETS or normal in _ENGINE_FOLDERS
+
+
+def _shared_memory_bytes(manifest: Manifest, *, memory_bytes: int | None) -> int | None:
+    asked = manifest.resources.shared_memory_bytes
+    # What is written there counts as memory: room beyond the limit would end the container.
+    return None if asked is None else _least(asked, memory_bytes)
 
 
 def _least(asked: _Number | None, allowed: _Number | None) -> _Number | None:

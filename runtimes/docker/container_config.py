@@ -85,6 +85,8 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         config["Memory"] = spec.memory_bytes
         # The same figure means no swap: a limit that swaps is not one.
         config["MemorySwap"] = spec.memory_bytes
+    if spec.shared_memory_bytes is not None:
+        config["ShmSize"] = spec.shared_memory_bytes
     if spec.processes_maximum is not None:
         config["PidsLimit"] = spec.processes_maximum
     if spec.runtime is not None:

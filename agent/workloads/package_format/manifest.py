@@ -292,13 +292,17 @@ def _health(fields: Fields, unknown: list[str]) -> HealthCheck | None:
 
 
 def _resources(fields: Fields, unknown: list[str]) -> Resources:
-    section = fields.section("resources", expected="a section {cpus, memory_gib, accelerators}")
+    section = fields.section(
+        "resources", expected="a section {cpus, memory_gib, shared_memory_gib, accelerators}"
+    )
     if section is None:
         return Resources()
     memory_gib = section.number("memory_gib", least=0.01, most=65536)
+    shared_gib = section.number("shared_memory_gib", least=0.01, most=65536)
     resources = Resources(
         cpus=section.number("cpus", least=0, most=4096, above=True),
         memory_bytes=None if memory_gib is None else round(memory_gib * _BYTES_PER_GIB),
+        shared_memory_bytes=None if shared_gib is None else round(shared_gib * _BYTES_PER_GIB),
         accelerators=section.whole("accelerators", least=0, most=1024),
     )
     unknown += section.unknown_keys

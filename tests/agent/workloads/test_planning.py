@@ -167,6 +167,17 @@ def test_the_lesser_of_package_and_configuration_limits(asked, allowed, given_):
     assert made.memory_bytes is None or type(made.memory_bytes) is int
 
 
+@pytest.mark.parametrize(
+    ("asked", "allowed", "given_"),
+    [(None, None, None), (None, 1.0, None), (2.0, None, 2.0), (2.0, 3.0, 2.0), (4.0, 3.0, 3.0)],
+)
+def test_shared_memory_is_what_was_asked_for_within_the_memory(asked, allowed, given_):
+    shared = None if asked is None else int(asked * 2**30)
+    manifest = replace(MANIFEST, resources=Resources(shared_memory_bytes=shared))
+    made = spec(manifest=manifest, limits=LimitSettings(memory_gib=allowed))
+    assert made.shared_memory_bytes == (None if given_ is None else given_ * 2**30)
+
+
 def test_processes_are_limited_by_the_configuration():
     assert spec(limits=LimitSettings(processes=7)).processes_maximum == 7
     assert spec(limits=LimitSettings(processes=None)).processes_maximum is None

@@ -29,6 +29,7 @@ SPEC = ContainerSpec(
     ),
     cpus=1.5,
     memory_bytes=64 << 20,
+    shared_memory_bytes=16 << 20,
     processes_maximum=100,
     capabilities=("CHOWN",),
     read_only_root=True,
@@ -86,6 +87,7 @@ def test_the_whole_body_is_as_agreed() -> None:
             "NanoCpus": 1_500_000_000,
             "Memory": 64 << 20,
             "MemorySwap": 64 << 20,
+            "ShmSize": 16 << 20,
             "PidsLimit": 100,
             "Runtime": "nvidia",
         },
@@ -97,7 +99,7 @@ def test_what_is_not_asked_for_is_not_sent() -> None:
     body = create_body(spec)
 
     assert {"Cmd", "ExposedPorts", "Healthcheck"}.isdisjoint(body)
-    absent = {"Tmpfs", "NanoCpus", "Memory", "MemorySwap", "PidsLimit", "Runtime"}
+    absent = {"Tmpfs", "NanoCpus", "Memory", "MemorySwap", "ShmSize", "PidsLimit", "Runtime"}
     assert absent.isdisjoint(body["HostConfig"])
     assert body["HostConfig"]["CapAdd"] == []
     assert body["HostConfig"]["ReadonlyRootfs"] is False

@@ -63,6 +63,23 @@ def mine(runtime: DockerRuntime, spec: ContainerSpec) -> list[Container]:
     return [each for each in runtime.list_owned() if each.labels[SERVICE] == service]
 
 
+# What one gets
+
+
+def test_shared_memory_has_the_size_that_was_asked_for(
+    docker_runtime: DockerRuntime, spec: ContainerSpec
+) -> None:
+    asked = shell(spec, "cat /proc/mounts; sleep 100000")
+    container_id = docker_runtime.start(replace(asked, shared_memory_bytes=96 * _MIB))
+
+    def mounts() -> bytes:
+        return b"".join(docker_runtime.logs(container_id, tail_lines=100, follow=False))
+
+    wait_until(lambda: b" /dev/shm " in mounts(), what="the container's mounts")
+    (line,) = (line for line in mounts().splitlines() if b" /dev/shm " in line)
+    assert b"size=98304k" in line
+
+
 # How one ends
 
 

@@ -56,7 +56,7 @@ health:
   timeout_seconds: 2.5
   start_seconds: 60
   retries: 2
-resources: {cpus: 1.5, memory_gib: 0.5, accelerators: 2}
+resources: {cpus: 1.5, memory_gib: 0.5, shared_memory_gib: 0.25, accelerators: 2}
 licence_path: /app//./licence.dat
 read_only_root: true
 """
@@ -83,7 +83,12 @@ read_only_root: true
             start_seconds=60.0,
             retries=2,
         ),
-        resources=Resources(cpus=1.5, memory_bytes=512 * 1024**2, accelerators=2),
+        resources=Resources(
+            cpus=1.5,
+            memory_bytes=512 * 1024**2,
+            shared_memory_bytes=256 * 1024**2,
+            accelerators=2,
+        ),
         licence_path="/app/licence.dat",
         read_only_root=True,
     )
