@@ -49,9 +49,14 @@ def redfish(port: int, _: Path) -> Mapping[str, Any]:
     return {"url": f"http://127.0.0.1:{port}", "timeout_seconds": "0.3"}
 
 
+def prometheus(port: int, _: Path) -> Mapping[str, Any]:
+    return {"url": f"http://127.0.0.1:{port}", "query": "up", "timeout_seconds": "0.3"}
+
+
 BENCHES: dict[str, MeterBench] = {
     "dlt645": MeterBench(transport="tcp", options=dlt645),
     "modbus": MeterBench(transport="tcp", options=modbus),
+    "prometheus": MeterBench(transport="tcp", options=prometheus),
     "redfish": MeterBench(transport="tcp", options=redfish),
     "snmp": MeterBench(transport="udp", options=snmp),
 }
