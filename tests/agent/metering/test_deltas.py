@@ -290,12 +290,7 @@ def test_many_hostile_readings_are_judged_in_time_that_grows_with_their_number()
             looks[0] += 1
             return int(self) - int(other)
 
-    hostile = [
-        RegisterReading(
-            taken_at=START + timedelta(seconds=at), value=Counting((at * 7919) % 10_007)
-        )
-        for at in range(3000)
-    ]
+    hostile = [reading(at, Counting(10_000 - at)) for at in range(3000)]
 
     register_intervals(hostile, traits=BARE)
 
