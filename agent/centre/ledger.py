@@ -142,6 +142,8 @@ class Ledger:
         with self._database.transaction() as statements:
             rows = []
             opened: set[int] = set()
+            # Hours of the readings themselves; others matter only if there was anything in them.
+            own: set[int] = set()
             imported: dict[str, set[int]] = {}
             for name, reading in named:
                 meter = self._meters.get(name)
@@ -157,6 +159,7 @@ class Ledger:
                     source=source,
                 )
                 hour = row[1] // HOUR_MICROSECONDS
+                own.add(hour)
                 in_order = not meter.times or row[1] > meter.times[0]
                 if source is Source.LIVE and in_order and name not in self._spread:
                     # In its order: what it can change lies at the readings before it, and later
@@ -178,7 +181,7 @@ class Ledger:
                             is_spread=name in self._spread,
                         )
                     )
-                hours.open_again(statements, opened)
+                hours.open_again(statements, {*own, *hours.known(statements, opened - own)})
             if imported:
                 self._meters = {}
             return fates

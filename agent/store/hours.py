@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import msgspec
@@ -67,6 +67,18 @@ def opened(statements: sqlite3.Connection, *, until: int, most: int) -> tuple[tu
         "SELECT hour, mark FROM open_hours WHERE hour <= ? ORDER BY hour LIMIT ?", (until, most)
     )
     return tuple((row[0], row[1]) for row in rows)
+
+
+def known(statements: sqlite3.Connection, hours: Iterable[int]) -> Iterator[int]:
+    """Yield those hours that were closed, or have to be."""
+    for hour in hours:
+        row = statements.execute(
+            "SELECT EXISTS (SELECT 1 FROM hours WHERE hour = :hour) "
+            "OR EXISTS (SELECT 1 FROM open_hours WHERE hour = :hour)",
+            {"hour": hour},
+        ).fetchone()
+        if row[0]:
+            yield hour
 
 
 def count_open(statements: sqlite3.Connection, *, until: int) -> int:
