@@ -41,7 +41,6 @@ def test_damage_is_told_with_what_to_do(tmp_path):
 
 def test_a_fault_of_a_statement_is_no_damage(database):
     with pytest.raises(sqlite3.IntegrityError), database.transaction() as statements:
-        for _ in range(2):
-            statements.execute("INSERT INTO images VALUES ('a')")
+        statements.executemany("INSERT INTO images VALUES (?)", [("a",), ("a",)])
     with database.transaction() as statements:
         assert statements.execute("SELECT * FROM images").fetchall() == []
