@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 
 from workload_site import (
@@ -80,7 +81,7 @@ class KillTest:
         ]
         self._licence_url = ""
         self._others: dict[str, tuple[str, str]] = {}
-        self._started_at = 0
+        self._started_at, self._began_at = 0, ""
         self.tally = Tally()
         # What was answered last.
         self._package: PackageFile | None = None
@@ -114,7 +115,8 @@ class KillTest:
         self._settle("a package was pushed")
         self._under_fire(self._load, kills=1, span_seconds=0.1)
         self._after_log("image_load_begins", kills=3, span_seconds=0.2)
-        self._after_log("runtime_reached", kills=4, span_seconds=0.4)
+        self._after_log("image_loaded", kills=1, span_seconds=0.2)
+        self._after_log("runtime_reached", kills=3, span_seconds=0.2)
         self._settle("a service was loaded")
         self._while_it_runs(kills=2)
         self._under_fire(self._unload, kills=2, span_seconds=0.15)
@@ -127,9 +129,9 @@ class KillTest:
         self._drip(on=False)
         self._settle("it was pushed again")
         self._under_fire(self._load, kills=0, span_seconds=0.0)
-        self._after_log("container_started", kills=1, span_seconds=0.2)
+        self._after_log("image_loaded", kills=1, span_seconds=0.3)
         self._under_fire(self._unload, kills=1, span_seconds=0.1)
-        self._under_fire(self._delete, kills=2, span_seconds=0.03)
+        self._under_fire(self._delete, kills=2, span_seconds=0.06)
         self._settle("it was unloaded and deleted")
 
     def _changed_minds(self) -> None:
@@ -255,6 +257,7 @@ class KillTest:
 
     def _restart(self) -> None:
         self._started_at = self._agent.log_size()
+        self._began_at = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S.%f}"
         self._agent.start()
 
     def _pause(self, seconds: float) -> None:
@@ -350,8 +353,15 @@ class KillTest:
             if not {row["generation"] for row in services} <= images:
                 return "image load"
             running = sum(each["State"]["Running"] for each in containers.values())
-            return "running" if running == REPLICAS else "start of containers"
-        if images - {row["generation"] for row in packages}:
+            # The engine ends what it was asked for, though nobody waits for the answer any more.
+            begun = sum(each["State"]["StartedAt"] > self._began_at for each in containers.values())
+            known = self._agent.count_logged("container_started", since=self._started_at)
+            is_whole = running == REPLICAS and begun <= known
+            return "running" if is_whole else "start of containers"
+        if images - {row["generation"] for row in packages} or (
+            self._agent.count_logged("event=package_deleted", since=self._started_at)
+            > self._agent.count_logged("image_removed", since=self._started_at)
+        ):
             return "delete"
         return "idle" if was_ready else "start of the agent"
 

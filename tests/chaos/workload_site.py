@@ -269,9 +269,13 @@ class Agent:
 
     def has_logged(self, text: str, *, since: int) -> bool:
         """Tell whether its log says something behind a place in it."""
+        return self.count_logged(text, since=since) > 0
+
+    def count_logged(self, text: str, *, since: int) -> int:
+        """Return how often its log says something behind a place in it."""
         with self.log.open("rb") as log:
             log.seek(since)
-            return text.encode() in log.read()
+            return log.read().count(text.encode())
 
     def log_tail(self) -> str:
         """Return the end of its log."""
