@@ -150,3 +150,14 @@ def test_a_map_that_moved_is_walked_again():
 def test_a_map_without_a_meter_is_no_meter(registers, said):
     with ModbusPeer(registers) as peer, pytest.raises(ReadingUnavailable, match=said):
         read(peer)
+
+
+def test_a_new_connection_walks_the_map_again():
+    with ModbusPeer(sunspec_map(common(), [103, 105, *[1] * 105], integer_meter())) as peer:
+        made = meter(peer, "sunspec")
+        assert "model 203 at 40177" in made.read().reset_marker
+        peer.set(40002 + 68, integer_meter(204))
+        assert "model 203 at 40177" in made.read().reset_marker
+        made.close()
+        assert "model 204 at 40070" in made.read().reset_marker
+        made.close()
