@@ -158,12 +158,27 @@ def _plain(content: bytes, *, reader: _Reader) -> Any:
                 raise reader.wrong("", "may hold no alias (*name)")
             if depth > _DEEPEST or number > _MOST_EVENTS:
                 raise reader.wrong("", "holds more than any profile needs")
-        return yaml.load(text, Loader=loader)  # noqa: S506 - the base loader makes texts only
+        return _values(yaml.compose(text, Loader=loader), reader=reader)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         place = getattr(error, "problem_mark", None)
         where = f"line {place.line + 1}: " if place is not None else ""
         words = getattr(error, "problem", None) or "is no text in UTF-8"
         raise reader.wrong("", f"is no YAML: {where}{words}") from error
+
+
+def _values(node: Any, *, reader: _Reader) -> Any:
+    """Return what a node of YAML holds; a key that is there twice is a slip of the hand."""
+    if node is None or node.id == "scalar":
+        return "" if node is None else node.value
+    if node.id == "sequence":
+        return [_values(item, reader=reader) for item in node.value]
+    values: dict[str, Any] = {}
+    for key, value in node.value:
+        if key.id != "scalar" or key.value in values:
+            line = key.start_mark.line + 1
+            raise reader.wrong("", f"line {line}: a key that is there twice, or is no name")
+        values[key.value] = _values(value, reader=reader)
+    return values
 
 
 class _Reader:

@@ -69,6 +69,8 @@ def test_a_good_profile_is_exact():
         ("a meter", "[" * 5000, "more than any profile needs"),
         ("a meter", "x" * 70000, "is longer than 65536 bytes"),
         ("a meter", "\x00", "is no YAML"),
+        ("scale: 0.01", "scale: 0.01, address: 9", "line 4: a key that is there twice"),
+        ("title", "[title]", "line 2: a key that is there twice, or is no name"),
         ("type: u32", "type: f32, rollover_counts: 100", "a float has no roll-over"),
     ],
 )
