@@ -1,0 +1,64 @@
+"""SIGKILL at any moment loses no reading that was acknowledged, and counts none twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tests.agent.centre.killed_ledger import reading
+
+CHILD = Path(__file__).with_name("killed_ledger.py")
+KILLS = int(os.environ.get("LEDGER_KILLS", "20"))
+
+
+def run_and_kill(folder: Path, first: int, *, readings: int, seed: random.Random) -> int:
+    """Let the child keep readings, kill it amid them, and return the last it acknowledged."""
+    with subprocess.Popen(
+        [sys.executable, str(CHILD), str(folder), str(first)],
+        stdout=subprocess.PIPE,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        last = first - 1
+        for _ in range(readings):
+            last = int(child.stdout.readline())
+        # Anywhere within the next readings.
+        for _ in range(seed.randrange(2000)):
+            pass
+        child.send_signal(signal.SIGKILL)
+        rest, _ = child.communicate()
+        numbers = [int(line) for line in rest.splitlines(keepends=True) if line.endswith(b"\n")]
+        return max([last, *numbers])
+
+
+def test_no_acknowledged_reading_is_lost_or_counted_twice(tmp_path: Path) -> None:
+    seed = random.Random(5)
+    first = 0
+    for _ in range(KILLS):
+        last = run_and_kill(tmp_path, first, readings=seed.randrange(1, 8), seed=seed)
+        database = sqlite3.connect(tmp_path / "ledger.db")
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        found = database.execute(
+            "SELECT name, taken_us, energy_joules, text FROM readings "
+            "JOIN meters USING (meter_id) LEFT JOIN markers USING (marker_id)"
+        ).fetchall()
+        database.close()
+        numbers = Counter(energy // 1000 for _, _, energy, _ in found)
+        assert set(range(last + 1)) <= set(numbers)
+        assert max(numbers.values()) == 1
+        # At most the one batch that was under way is there without an acknowledgement.
+        assert max(numbers) <= last + 3
+        for name, taken_us, energy, marker in found:
+            number = energy // 1000
+            expected = reading(number)
+            assert name == f"meter-{number % 2}"
+            assert taken_us == round(expected.taken_at.timestamp() * 1e6)
+            assert marker == expected.reset_marker
+        # Some are handed in again, as after a restart that did not know of them.
+        first = max(0, max(numbers) - seed.randrange(3))
