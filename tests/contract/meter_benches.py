@@ -53,8 +53,13 @@ def prometheus(port: int, _: Path) -> Mapping[str, Any]:
     return {"url": f"http://127.0.0.1:{port}", "query": "up", "timeout_seconds": "0.3"}
 
 
+def ipmi(_: int, folder: Path) -> Mapping[str, Any]:
+    return {"tool": str(folder / "no-ipmitool")}
+
+
 BENCHES: dict[str, MeterBench] = {
     "dlt645": MeterBench(transport="tcp", options=dlt645),
+    "ipmi": MeterBench(transport="none", options=ipmi),
     "modbus": MeterBench(transport="tcp", options=modbus),
     "prometheus": MeterBench(transport="tcp", options=prometheus),
     "redfish": MeterBench(transport="tcp", options=redfish),

@@ -1,0 +1,1 @@
+"""Owns IPMI: the power that a management controller tells through DCMI, asked by ipmitool."""
