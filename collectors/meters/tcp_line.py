@@ -58,9 +58,14 @@ class TcpLine:
         """Send all of it.
 
         Raises:
-            ReadingUnavailable: the connection broke, or the peer takes nothing.
+            ReadingUnavailable: the connection broke, the peer takes nothing, or it is too late.
         """
         connected = self._connected()
+        if deadline <= self._clock.monotonic():
+            raise ReadingUnavailable(
+                f"{self.place} used all the time up before it was asked everything",
+                hint="raise timeout_seconds",
+            )
         try:
             connected.settimeout(self._left(deadline))
             connected.sendall(data)

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.errors import PermanentError
+from collectors.meters.modbus import yaml_text
 from collectors.meters.modbus.registers import WORDS, Register, RegisterType, Unit, WordOrder
 
 FOLDER = Path(__file__).parent / "profiles"
 QUANTITIES = ("energy_import", "energy_export", "power")
 _SERIAL = "serial"
 _LARGEST_BYTES = 64 * 1024
-_DEEPEST = 8
-_MOST_EVENTS = 4000
 _MOST_ADDRESS = 0xFFFF
 _MOST_WORDS = 125
 _MOST_MODELS = 32
@@ -116,8 +115,12 @@ def parse(content: bytes, *, name: str) -> Profile:
     reader = _Reader(name)
     if len(content) > _LARGEST_BYTES:
         raise reader.wrong("", f"is longer than {_LARGEST_BYTES} bytes")
+    try:
+        plain = yaml_text.parse(content)
+    except yaml_text.UnreadableError as error:
+        raise reader.wrong("", str(error)) from error
     root = reader.mapping(
-        _plain(content, reader=reader),
+        plain,
         "",
         required=("title",),
         optional=("source", "unconfirmed", "registers", "sunspec"),
@@ -138,47 +141,6 @@ def parse(content: bytes, *, name: str) -> Profile:
         registers=registers,
         sunspec=sunspec,
     )
-
-
-def _plain(content: bytes, *, reader: _Reader) -> Any:
-    """Return the file as mappings, lists and texts; its numbers stay as they are written."""
-    import yaml
-
-    loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-    try:
-        text = content.decode("utf-8-sig")
-        depth = 0
-        # Event by event first: a document of brackets alone would exhaust the stack below.
-        for number, event in enumerate(yaml.parse(text, Loader=loader)):
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-            if isinstance(event, yaml.AliasEvent):
-                raise reader.wrong("", "may hold no alias (*name)")
-            if depth > _DEEPEST or number > _MOST_EVENTS:
-                raise reader.wrong("", "holds more than any profile needs")
-        return _values(yaml.compose(text, Loader=loader), reader=reader)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-        place = getattr(error, "problem_mark", None)
-        where = f"line {place.line + 1}: " if place is not None else ""
-        words = getattr(error, "problem", None) or "is no text in UTF-8"
-        raise reader.wrong("", f"is no YAML: {where}{words}") from error
-
-
-def _values(node: Any, *, reader: _Reader) -> Any:
-    """Return what a node of YAML holds; a key that is there twice is a slip of the hand."""
-    if node is None or node.id == "scalar":
-        return "" if node is None else node.value
-    if node.id == "sequence":
-        return [_values(item, reader=reader) for item in node.value]
-    values: dict[str, Any] = {}
-    for key, value in node.value:
-        if key.id != "scalar" or key.value in values:
-            line = key.start_mark.line + 1
-            raise reader.wrong("", f"line {line}: a key that is there twice, or is no name")
-        values[key.value] = _values(value, reader=reader)
-    return values
 
 
 class _Reader:

@@ -88,6 +88,8 @@ def test_a_deadline_that_has_passed_waits_for_nothing():
         opened = line(peer.port)
         opened.open(deadline=soon(30))
         assert opened.receive(deadline=soon(-1)) == b""
+        with pytest.raises(ReadingUnavailable, match="used all the time up"):
+            opened.send(b"too late", deadline=soon(-1))
         opened.close()
         with pytest.raises(ReadingUnavailable):
             opened.open(deadline=soon(-1))
