@@ -57,11 +57,16 @@ def ipmi(_: int, folder: Path) -> Mapping[str, Any]:
     return {"tool": str(folder / "no-ipmitool")}
 
 
+def rapl(_: int, __: Path) -> Mapping[str, Any]:
+    return {"domain": "no-such-domain"}
+
+
 BENCHES: dict[str, MeterBench] = {
     "dlt645": MeterBench(transport="tcp", options=dlt645),
     "ipmi": MeterBench(transport="none", options=ipmi),
     "modbus": MeterBench(transport="tcp", options=modbus),
     "prometheus": MeterBench(transport="tcp", options=prometheus),
+    "rapl": MeterBench(transport="none", options=rapl),
     "redfish": MeterBench(transport="tcp", options=redfish),
     "snmp": MeterBench(transport="udp", options=snmp),
 }

@@ -1,0 +1,1 @@
+"""Owns RAPL: the energy that a processor counts of itself."""
