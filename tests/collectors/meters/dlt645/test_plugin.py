@@ -132,7 +132,7 @@ def test_power_that_is_no_number_costs_the_energy_nothing():
 def test_a_wrong_address_gets_no_answer():
     other = MeterSimulator(address="000000000162")
     with (
-        meter(other, timeout_seconds=0.2) as made,
+        meter(other, timeout_seconds=0.6) as made,
         pytest.raises(ReadingUnavailable, match="no answer from meter 000000000161"),
     ):
         made.read()
@@ -183,7 +183,7 @@ def test_an_answer_that_came_late_meets_no_later_question():
                 port=peer.port,
                 address=ADDRESS,
                 read_power=False,
-                timeout_seconds=0.2,
+                timeout_seconds=0.6,
             )
         )
         for _ in range(2):

