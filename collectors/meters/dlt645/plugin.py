@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, ClassVar
 
@@ -113,11 +114,12 @@ class Dlt645Meter:
                 unknown["power_watts"] = error.reason
         else:
             unknown["power_watts"] = "not asked for: read_power is false"
+        ratio = Decimal(self._ratio.numerator) / self._ratio.denominator
         return MeterReading(
             taken_at=taken_at,
             energy_joules=math.floor(counts * values.JOULES_PER_COUNT * self._ratio),
             power_watts=power_watts,
-            reset_marker=f"meter {address}, {config.energy_identifier.lower()} x {self._ratio}",
+            reset_marker=f"meter {address}, {config.energy_identifier.lower()} x {ratio:f}",
             unknown=unknown,
         )
 

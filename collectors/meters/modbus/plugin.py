@@ -7,6 +7,7 @@ import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, ClassVar, Literal
 
@@ -260,10 +261,11 @@ class ModbusMeter:
 
     def _marker(self, register: Register, identity: str | None) -> str:
         """Return what makes this register the one it is: with another of these it is another."""
-        return (
-            f"serial {identity or '-'}, register {register.address} {register.type.value} "
-            f"x {register.scale * self._ratios.of(register)}"
-        )
+        worth = register.scale * self._ratios.of(register)
+        decimal = format(Decimal(worth.numerator) / worth.denominator, "f")
+        unit = register.unit.value if register.unit else ""
+        place = f"register {register.address} {register.type.value}"
+        return f"serial {identity or '-'}, {place} x {decimal} {unit}"
 
 
 def _fetch(session: Session, register: Register, *, deadline: float) -> Fetch:

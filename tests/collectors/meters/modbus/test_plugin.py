@@ -60,7 +60,7 @@ def test_secondary_side_counts_are_multiplied_with_both_ratios(read, framing):
     assert reading.energy_joules == 123456 * 100 * 40 * KWH // 100
     assert reading.power_watts is None
     assert "no register of power" in reading.unknown["power_watts"]
-    assert reading.reset_marker == "serial -, register 10 u32 x 40"
+    assert reading.reset_marker == "serial -, register 10 u32 x 40 kWh"
 
 
 def test_energy_given_back_is_another_register_with_another_marker(read):
@@ -76,7 +76,7 @@ def test_another_ratio_is_another_marker(read):
     with ModbusPeer(ADL3000E) as peer:
         markers = {read(peer, "acrel-adl3000e", ct=ct).reset_marker for ct in (1, 40, 80)}
 
-    assert len(markers) == 3
+    assert markers == {f"serial -, register 10 u32 x {each} kWh" for each in ("0.01", "0.4", "0.8")}
 
 
 def test_a_ratio_that_the_values_do_not_need_is_refused(read):
