@@ -102,7 +102,11 @@ class RaplMeter:
         """Return the folder of the domain; the kernel's numbers follow no order of names."""
         package, _, part = self._domain.partition("/")
         found: list[str] = []
-        for folder in sorted(self._powercap.glob("intel-rapl:*")):
+        try:
+            folders = sorted(self._powercap.glob("intel-rapl:*"))
+        except OSError as error:
+            raise ReadingUnavailable(f"{self._powercap}: {error.strerror}") from error
+        for folder in folders:
             name = _text(folder / "name")
             if folder.name.count(":") > 1:
                 above = folder.parent / folder.name.rpartition(":")[0]

@@ -90,7 +90,8 @@ def test_a_register_for_root_alone_says_what_to_do(machine):
     with tempfile.TemporaryDirectory() as folder:
         open_machine = Path(folder) / "machine"
         shutil.copytree(machine, open_machine)
-        Path(folder).chmod(0o755)
+        for each in (Path(folder), open_machine):
+            each.chmod(0o755)
         (open_machine / "powercap/intel-rapl:1/energy_uj").chmod(0)
         user = os.geteuid()
         if user == 0:
