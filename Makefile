@@ -67,6 +67,10 @@ chaos-keepalive: venv .cache/nvml/libnvidia-ml.so.1 ## Show the worst keepalive 
 chaos-workloads: venv ## Kill agent and docker engine, fill the disk: does what was answered hold? (about 7 minutes, root)
 	$(BIN)/python tests/chaos/workloads.py
 
+.PHONY: synthetic-year
+synthetic-year: venv ## Close every hour of a year of readings whose truth is known (about 5 minutes)
+	COMPUTILITY_SYNTHETIC_DAYS=365 $(BIN)/python -m pytest -s tests/agent/metering/test_synthetic_year.py
+
 .PHONY: bench
 bench: venv .cache/nvml/libnvidia-ml.so.1 .cache/glances/bin/glances ## Measure memory, CPU and speed beside peers (about 11 minutes)
 	$(BIN)/python tests/bench/footprint.py --nvml .cache/nvml --glances .cache/glances/bin/glances
