@@ -73,6 +73,8 @@ class DockerRuntime:
         self._starter = ContainerStarter(self._connection, socket=config.socket)
         self._exchanges = OpenExchanges()
         self._closed = threading.Event()
+        # A process of each container that was measured: the kernel says whether it still is one.
+        self._processes: dict[str, int] = {}
 
     def probe(self) -> None:
         """Return if the engine's socket is there; whether it answers is not asked.
@@ -183,6 +185,8 @@ class DockerRuntime:
             )
         except EngineRefusal as refusal:
             raise refusal.as_error(doing="listing the containers") from refusal
+        for forgotten in self._processes.copy().keys() - set(found):
+            self._processes.pop(forgotten, None)
         # One that vanished meanwhile is no fault.
         documents = (self._own(identifier) for identifier in found)
         return tuple(readings.container(document) for document in documents if document is not None)
@@ -234,13 +238,24 @@ class DockerRuntime:
         return LogStream(exchange, is_framed=not has_terminal, on_end=self._exchanges.remove)
 
     def usage(self, container_id: str) -> ContainerUsage:
-        """Return what a container uses now, from the kernel's own files."""
+        """Return what a container uses now, from the kernel's own files.
+
+        The engine is asked only where no process of the container is known, or that one ended.
+        """
+        known = self._processes.pop(container_id, None)
+        if known is not None:
+            usage = self._cgroups.usage(pid=known, container_id=container_id)
+            if usage.process_ids:
+                self._processes[container_id] = known
+                return usage
         document = self._own(container_id)
         state = {} if document is None else document["State"]
         pid = state.get("Pid")
         if document is None or not isinstance(pid, int) or pid <= 0:
             reason = "the container is gone" if document is None else "the container does not run"
             return ContainerUsage(unknown=dict.fromkeys(_FIGURES, reason))
+        if document["Id"] == container_id:
+            self._processes[container_id] = pid
         return self._cgroups.usage(pid=pid, container_id=document["Id"])
 
     def changes(self) -> Iterator[None]:

@@ -372,6 +372,22 @@ def test_the_processes_of_a_container_are_those_of_this_node(
     )
 
 
+def test_usage_follows_a_container_that_was_started_again(
+    docker_engine: Engine, docker_runtime: DockerRuntime, spec: ContainerSpec
+) -> None:
+    container_id = docker_runtime.start(shell(spec, "exec sleep 4323"))
+    before = docker_runtime.usage(container_id).process_ids
+    with docker_engine.api() as api:
+        api.restart(container_id, timeout=0)
+        now = api.inspect_container(container_id)["State"]["Pid"]
+
+    found = docker_runtime.usage(container_id).process_ids
+
+    assert found is not None
+    assert now in found
+    assert found != before
+
+
 def test_a_container_that_ended_uses_nothing_and_says_why(
     docker_engine: Engine, docker_runtime: DockerRuntime, spec: ContainerSpec
 ) -> None:
