@@ -61,7 +61,12 @@ def rapl(_: int, __: Path) -> Mapping[str, Any]:
     return {"domain": "no-such-domain"}
 
 
+def csv(_: int, folder: Path) -> Mapping[str, Any]:
+    return {"path": str(folder / "no-readings.csv")}
+
+
 BENCHES: dict[str, MeterBench] = {
+    "csv": MeterBench(transport="none", options=csv),
     "dlt645": MeterBench(transport="tcp", options=dlt645),
     "ipmi": MeterBench(transport="none", options=ipmi),
     "modbus": MeterBench(transport="tcp", options=modbus),
