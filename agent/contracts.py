@@ -143,6 +143,18 @@ class HasTraits(Protocol):
         """Return what is known of the register; may know more after a reading."""
 
 
+@runtime_checkable
+class RemembersReadings(Protocol):
+    """Is the ability of a meter to tell earlier readings too, as a file of them can."""
+
+    def read_all(self) -> Sequence[MeterReading]:
+        """Return every reading, by time; the same object until one of them is new.
+
+        Raises:
+            ReadingUnavailable: there is none.
+        """
+
+
 class Runtime(Plugin, Protocol):
     """Runs containers (group `computility_agent.runtimes`).
 

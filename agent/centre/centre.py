@@ -71,6 +71,7 @@ class Centre:
                     keeper=self._keeper,
                     watch=watch,
                     clock=clock,
+                    kept_for=timedelta(days=settings.readings_days),
                 )
                 for meter in meters
             ]

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from agent.centre.clock_watch import ClockWatch
 from agent.centre.keeper import ReadingKeeper
 from agent.centre.ledger import Ledger
 from agent.centre.status import MeterStatus
 from agent.config.meter_settings import MeterSettings
-from agent.contracts import HasTraits, Meter
+from agent.contracts import HasTraits, Meter, RemembersReadings
 from agent.errors import AgentError, ConfigError, NotPresent, ReadingUnavailable
 from agent.model.clock import Clock
-from agent.model.metering import MeterReading, RegisterTraits
+from agent.model.metering import MeterReading, MeterRole, RegisterTraits
 from agent.model.view import PluginState
+from agent.store.readings import Source
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ OpenMeter = Callable[[MeterSettings], Meter]
 # Meters have deadlines of their own that end sooner; a thread that is still busy then hangs.
 STALLED_SECONDS = 60.0
 _SEARCH_SECONDS = 60.0
+_CHUNK_ROWS = 5000
+_MOST_TOLD = 5
 
 
 class MeterThread:
@@ -39,6 +42,7 @@ class MeterThread:
         keeper: ReadingKeeper,
         watch: ClockWatch,
         clock: Clock,
+        kept_for: timedelta,
         stalled_seconds: float = STALLED_SECONDS,
     ) -> None:
         self.settings = settings
@@ -50,6 +54,8 @@ class MeterThread:
         self._stalled_seconds = stalled_seconds
         self._meter: Meter | None = None
         self._traits: RegisterTraits | None = None
+        self._earlier: Sequence[MeterReading] | None = None
+        self._kept_for = kept_for
         self._reading: MeterReading | None = None
         # One value, replaced as a whole.
         self._state: tuple[PluginState, str | None, datetime] = (
@@ -143,9 +149,10 @@ class MeterThread:
         if not isinstance(reading, MeterReading):
             raise TypeError(f"it gave a {type(reading).__name__}, which is no reading of a meter")
         self._keep_traits(meter)
+        self._keep_earlier(meter)
         self._reading = reading
         self._keeper.hand_in(self.settings.name, reading)
-        self._set(PluginState.ACTIVE, _unknown(reading))
+        self._set(PluginState.ACTIVE, self._unknown(reading))
         return interval
 
     def _keep_traits(self, meter: Meter) -> None:
@@ -155,6 +162,36 @@ class MeterThread:
         if traits != self._traits:
             self._ledger.keep_traits(self.settings.name, traits)
             self._traits = traits
+
+    def _keep_earlier(self, meter: Meter) -> None:
+        """Bring what a meter remembers into the ledger, once each time that it has changed."""
+        if not isinstance(meter, RemembersReadings):
+            return
+        readings = meter.read_all()
+        if readings is self._earlier:
+            return
+        now = self._clock.now()
+        for first in range(0, len(readings), _CHUNK_ROWS):
+            if self._stopping.is_set():
+                return
+            kept = self._ledger.keep(
+                [(self.settings.name, each) for each in readings[first : first + _CHUNK_ROWS]],
+                source=Source.IMPORT,
+                now=now,
+                not_before=now - self._kept_for,
+            )
+            for _, reason in kept.refused[:_MOST_TOLD]:
+                logger.warning(
+                    "event=reading_refused meter=%s reason=%s", self.settings.name, reason
+                )
+        self._earlier = readings
+
+    def _unknown(self, reading: MeterReading) -> str | None:
+        """Return why a reading lacks what its role needs; None where it does not."""
+        is_water = any(role.endswith(MeterRole.WATER.value) for role in self.settings.roles)
+        if is_water:
+            return reading.unknown.get("water_millilitres")
+        return None if reading.power_watts is not None else reading.unknown.get("energy_joules")
 
     def _set(self, state: PluginState, detail: str | None) -> None:
         before, _, since = self._state
@@ -192,11 +229,6 @@ class MeterThreads:
     def statuses(self) -> tuple[MeterStatus, ...]:
         """Return how each meter fares now."""
         return tuple(thread.status() for thread in self._threads)
-
-
-def _unknown(reading: MeterReading) -> str | None:
-    """Return what a reading says is not known of it; None where there is nothing."""
-    return "; ".join(f"{name}: {reason}" for name, reason in reading.unknown.items()) or None
 
 
 def _with_hint(reason: str, hint: str | None) -> str:

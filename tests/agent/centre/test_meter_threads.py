@@ -59,6 +59,7 @@ class Bench:
                     keeper=self.keeper,
                     watch=self.watch,
                     clock=self.clock,
+                    kept_for=timedelta(days=400),
                     stalled_seconds=self.stalled_seconds,
                 )
                 for name in meters
@@ -165,6 +166,29 @@ def test_what_a_meter_tells_of_its_register_is_kept(bench: Bench) -> None:
 
     bench.start(a=Telling(says=now_says(bench.clock, energy_joules=1)))
     wait_until(lambda: bench.ledger.traits("a").modulus == 100)
+
+
+def test_what_a_meter_remembers_is_kept_at_once_and_once(bench: Bench) -> None:
+    class Remembering(FakeMeter):
+        rows: tuple[MeterReading, ...] = ()
+
+        def read_all(self) -> tuple[MeterReading, ...]:
+            return self.rows
+
+    def row(minutes: int) -> MeterReading:
+        taken_at = bench.clock.now().replace(microsecond=0) - timedelta(minutes=minutes)
+        return MeterReading(taken_at=taken_at, water_millilitres=1000 - minutes)
+
+    meter = Remembering()
+    meter.rows = tuple(row(minutes) for minutes in range(600, 0, -1))
+    meter.says = lambda: meter.rows[-1]
+    bench.start(a=meter)
+    middle = bench.clock.now() - timedelta(hours=5)
+    wait_until(lambda: bench.ledger.latest("a", until=middle) is not None)
+    meter.rows = (*meter.rows, row(0))
+    newest = meter.rows[-1]
+    wait_until(lambda: bench.ledger.latest("a", until=bench.clock.now()) == newest)
+    assert bench.status("a").refused is None
 
 
 def test_a_stop_closes_the_meter_and_writes_what_waits(ledger: Ledger) -> None:
