@@ -12,7 +12,7 @@ from agent.model.clock import Clock
 from agent.protocols.acsmp import multipart
 from agent.protocols.acsmp.access import CHALLENGES, Access, HeaderLookup
 from agent.protocols.acsmp.identity import DeviceIdentity, PlatformToken
-from agent.protocols.acsmp.login_guard import LoginGuard
+from agent.security.login_guard import LoginGuard
 from agent.transport.refusals import Refusal
 from agent.transport.uploads import UploadAllowance
 

@@ -4,7 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from agent.protocols.acsmp.login_guard import ADDRESSES_MAXIMUM, FAILURES_AT_ONCE, LoginGuard
+from agent.security.login_guard import ADDRESSES_MAXIMUM, FAILURES_AT_ONCE, LoginGuard
+
+
+class FakeClock:
+    """Is a clock that stands still until it is moved."""
+
+    def __init__(self):
+        self.seconds = 1000.0
+
+    def monotonic(self):
+        return self.seconds
+
+    def advance(self, seconds):
+        self.seconds += seconds
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
 
 
 @pytest.fixture
