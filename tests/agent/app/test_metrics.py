@@ -6,14 +6,17 @@ import io
 import re
 import subprocess
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.app import metrics
+from agent.centre.status import MeterStatus
 from agent.errors import TransientError
+from agent.model.metering import CentreHour, Figure, MeterReading, Quality
+from agent.model.view import PluginState
 from agent.model.workloads import (
     ContainerState,
     DesiredService,
@@ -78,12 +81,82 @@ class FakeWorkloads:
         self.orphans = lambda: orphans
 
 
-def ask(view, sessions=(), *, method="GET", path="/metrics", workloads=None):
+class FakeCentre:
+    """Is the service of a centre, and the centre: a meter that was read, and an hour."""
+
+    waiting = 0
+
+    def __init__(self):
+        self.centre = self
+
+    def now(self):
+        return NOON
+
+    def meters(self):
+        return (
+            MeterStatus(
+                name="incomer",
+                kind="modbus",
+                roles=("facility_total",),
+                site="hall",
+                state=PluginState.ACTIVE,
+                reading=MeterReading(
+                    taken_at=NOON - timedelta(seconds=5),
+                    energy_joules=7,
+                    water_millilitres=2500,
+                    power_watts=1.5,
+                ),
+            ),
+        )
+
+    def hours(self, *, count):
+        known = Figure(value=3_600_000, coverage_ratio=1.0, quality=Quality.MEASURED)
+        unknown = Figure(value=None, coverage_ratio=0.5, quality=Quality.PARTIAL, reason="gap")
+        return (
+            CentreHour(
+                start_at=NOON - timedelta(hours=1),
+                version=2,
+                closed_at=NOON,
+                facility=known,
+                it=known,
+                green=unknown,
+                water=known,
+                pue=1.0,
+                wue_litres_per_kwh=3600.0,
+            ),
+        )[:count]
+
+
+def test_meters_and_hours_are_told(full_view):
+    found = samples(ask(full_view)[2])
+    labels = (("kind", "modbus"), ("meter", "incomer"), ("site", "hall"))
+    assert found["computility_meter_reading_age_seconds", labels] == 5
+    assert found["computility_meter_water_litres_total", labels] == 2.5
+    assert found["computility_centre_hour_version", ()] == 2
+    assert found["computility_centre_hour_water_litres", ()] == 3600
+    assert found["computility_centre_hour_coverage_ratio", (("figure", "green"),)] == 0.5
+    assert ("computility_centre_hour_energy_joules", (("figure", "green"),)) not in found
+
+
+def test_a_centre_whose_ledger_cannot_be_used_has_no_series(full_view):
+    class Unusable:
+        @property
+        def centre(self):
+            raise TransientError("its disk is full")
+
+    status, _, text = ask(full_view, centre=Unusable())
+    assert status == "200 OK"
+    assert "computility_cpu_logical_cores" in text
+    assert "computility_meter" not in text
+
+
+def ask(view, sessions=(), *, method="GET", path="/metrics", workloads=None, centre=None):
     collector = metrics.AgentCollector(
         view=lambda: view,
         sessions=lambda: sessions,
         identify=lambda *_: "NVIDIA-T4",
         workloads=lambda: workloads or FakeWorkloads(),
+        centre=lambda: centre or FakeCentre(),
     )
     answer = {}
 
