@@ -140,7 +140,9 @@ def _centre(settings: Settings, *, wiring: Wiring) -> PartPlan:
         name="meters",
         key=(settings.meters, settings.ledger, settings.node.state_dir),
         build=lambda: Held(
-            CentreService(settings, kinds=MeterKinds(installed()), clock=wiring.clock),
+            CentreService(
+                settings, kinds=MeterKinds(installed(), view=wiring.view), clock=wiring.clock
+            ),
             wiring=wiring,
             name="centre",
         ),

@@ -15,30 +15,32 @@ from agent.config.meter_settings import MeterSettings
 from agent.config.plugin_config import build_plugin_config
 from agent.contracts import Meter
 from agent.errors import ConfigError, ConfigProblem
+from agent.model.view import AgentView
 from agent.sampling import entry_points
 
 BuildMeter = Callable[[type[Any], Any], Meter]
+View = Callable[[], AgentView | None]
+
+# It reads what the agent has read already, and so is no plugin.
+ACCELERATOR_ENERGY = "accelerator_energy"
 
 
 def installed() -> Mapping[str, str]:
     """Return what offers each kind of meter, as "module:class", by the name of the kind."""
-    found: dict[str, str] = {}
+    found = {ACCELERATOR_ENERGY: "agent.centre.accelerator_meter:AcceleratorMeter"}
     for each in importlib.metadata.entry_points(group=contracts.METERS):
         found.setdefault(each.name, each.value)
     return found
 
 
 class MeterKinds:
-    """Builds meters by their settings.
+    """Builds meters by their settings; `view` is what the accelerators of this node are read in."""
 
-    `builders` has what builds the kinds that need more of the agent than their settings.
-    """
-
-    def __init__(
-        self, kinds: Mapping[str, str], *, builders: Mapping[str, BuildMeter] | None = None
-    ) -> None:
+    def __init__(self, kinds: Mapping[str, str], *, view: View = lambda: None) -> None:
         self._kinds = kinds
-        self._builders = builders or {}
+        self._builders: Mapping[str, BuildMeter] = {
+            ACCELERATOR_ENERGY: lambda meter_type, config: meter_type(config, view=view)
+        }
 
     def open(self, settings: MeterSettings) -> Meter:
         """Return a meter, of which nothing has been asked yet.

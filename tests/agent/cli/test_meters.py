@@ -178,6 +178,19 @@ def test_the_running_agent_lists_its_meters(
     assert "meters       2 active, 1 failing" in operator("status", "--config", config).out
 
 
+def test_an_accelerator_is_a_meter_that_needs_no_plugin(
+    monkeypatch: pytest.MonkeyPatch, operator: Operator
+) -> None:
+    view = object()
+    monkeypatch.undo()
+    kinds = meter_kinds.MeterKinds(meter_kinds.installed(), view=lambda: view)  # type: ignore[arg-type,return-value]
+    config = operator.configure(meters=[{"name": "card", "kind": "accelerator_energy"}])
+    (settings,) = load(config, environment={}).settings.meters
+    meter = kinds.open(settings)
+    assert meter.name == "accelerator_energy"
+    assert meter._view() is view  # type: ignore[attr-defined]
+
+
 def test_without_meters_nothing_is_asked(operator: Operator) -> None:
     config = operator.configure()
     for words in (["list"], ["hours"], ["explain", "2026-01-01T08:00"]):
