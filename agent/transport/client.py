@@ -92,13 +92,14 @@ class HttpClient:
         body: bytes | None,
         headers: Mapping[str, str],
         deadline_seconds: float,
+        is_repeatable: bool = True,
     ) -> HttpAnswer:
         """Send one request and return the whole answer, of any status but a redirect.
 
         `path` begins with a slash and follows the base URL. Where a kept connection turns out to be
-        closed, the request is sent once more on a new one, so it has to bear being repeated. Raises
-        TransientError with what happened in plain words, PermanentError for a header that cannot
-        be sent.
+        closed, the request is sent once more on a new one, unless it does not bear being repeated.
+        Raises TransientError with what happened in plain words, PermanentError for a header that
+        cannot be sent.
         """
         check_headers(headers)
         url = self._base_url + path
@@ -108,7 +109,7 @@ class HttpClient:
             try:
                 return self._send(exchange, method, url, body=body, headers=headers)
             except requests.RequestException as error:
-                if exchange.is_fresh or not was_stale(error):
+                if not is_repeatable or exchange.is_fresh or not was_stale(error):
                     raise
             return self._send(exchange, method, url, body=body, headers=headers)
 

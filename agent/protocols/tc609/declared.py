@@ -128,8 +128,6 @@ def _check_region(code: str, *, field_name: str) -> None:
         )
 
 
-def _check_code(
-    code: str | None, known: Mapping[str, str], *, field_name: str, annex: str
-) -> None:
+def _check_code(code: str | None, known: Mapping[str, str], *, field_name: str, annex: str) -> None:
     if code is not None and code not in known:
         raise ValueError(f"{field_name} {code!r} is not in annex {annex} ({', '.join(known)})")
