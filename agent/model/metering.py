@@ -59,8 +59,8 @@ class RegisterTraits:
 
     `modulus` is the first count that the register cannot show, in joules or millilitres;
     `rate_maximum` the most it can count in a second (watts, or millilitres a second); `resolution`
-    its smallest step. `starts_at_zero` says that a reset begins at 0: what was counted since is then
-    known, and what was counted just before it is not. None is not known.
+    its smallest step. `starts_at_zero` says that a reset begins at 0: what was counted since is
+    known then, and what was counted just before it is not. None is not known.
     """
 
     modulus: int | None = None

@@ -294,7 +294,8 @@ class Container:
     """Is a container as the runtime describes it.
 
     `restarts` counts those since it was made; `exit_code` is that of its last end, None while it
-    never ended, or runs again in an engine that does not keep it. `health_output` is the last thing its health check printed.
+    never ended, or runs again in an engine that does not keep it. `health_output` is the last thing
+    that its health check printed.
     """
 
     container_id: str

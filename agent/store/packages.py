@@ -67,6 +67,11 @@ def find_all(statements: sqlite3.Connection) -> tuple[PackageRow, ...]:
     return tuple(_row(row) for row in rows)
 
 
+def count(statements: sqlite3.Connection) -> int:
+    """Return how many packages there are."""
+    return int(statements.execute("SELECT count(*) FROM packages").fetchone()[0])
+
+
 def has_services(statements: sqlite3.Connection, package_id: str) -> bool:
     """Tell whether a service of the package is wanted."""
     row = statements.execute(

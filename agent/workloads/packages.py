@@ -40,6 +40,8 @@ from agent.workloads.uploads import Uploads
 
 logger = logging.getLogger(__name__)
 
+# More than any disk holds; it bounds what pushes that never succeed leave in the database.
+MAXIMUM_PACKAGES = 1000
 _PACKAGE_ID = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]{0,63}")
 _MIB = 1 << 20
 _GIB = 1 << 30
@@ -154,7 +156,7 @@ class Packages:
 
         Raises:
             RequestError: id, URL or digest cannot be.
-            ConflictError: a service of the package exists.
+            ConflictError: a service of the package exists, or there are too many packages.
             NoRoomError, TransientError: the database does not work now.
         """
         check_id(push.package_id)
@@ -166,6 +168,10 @@ class Packages:
                 row = rows.find(statements, push.package_id)
                 if self._is_here(row, digests):
                     return
+                if row is None and rows.count(statements) >= MAXIMUM_PACKAGES:
+                    raise ConflictError(
+                        f"there are {MAXIMUM_PACKAGES} packages already: delete some first"
+                    )
                 self._refuse_while_used(rows.has_services(statements, push.package_id))
                 old = None if row is None else row.push
                 wanted = _continued(old, push.url, digests)

@@ -27,6 +27,7 @@ from agent.model.clock import SystemClock
 from agent.model.workloads import Digests, Manifest, PackageState, PackageType
 from agent.store.database import Database
 from agent.transport.download import Downloader, Pace
+from agent.workloads import packages as packages_module
 from agent.workloads.attempts import Attempts
 from agent.workloads.packages import PackagePush, Packages
 from tests.file_server import FileServer
@@ -399,6 +400,19 @@ def stalled(server, after):
         server.over.wait(PATIENCE_SECONDS)
 
     server.answer = answer
+
+
+def test_pushes_that_never_succeed_do_not_fill_the_database(home, serve, monkeypatch):
+    monkeypatch.setattr(packages_module, "MAXIMUM_PACKAGES", 2)
+    server = serve()
+    server.always(b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n")
+    for package_id in ("a", "b"):
+        home.push(server.url, package_id=package_id)
+    with pytest.raises(ConflictError, match="delete some"):
+        home.push(server.url, package_id="c")
+    home.push(server.url, package_id="b")
+    home.packages.delete("a")
+    home.push(server.url, package_id="c")
 
 
 def test_progress_is_told_while_it_comes(home, serve):
