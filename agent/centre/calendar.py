@@ -1,8 +1,7 @@
 """Runs what the calendar asks for: closing hours, and deleting what is too old.
 
-APScheduler follows the wall clock, as calendar work should, and has to be told when that was set.
-Each job is planned once and plans its next run itself: a clock that jumps over years then makes
-one run due, not millions.
+APScheduler follows the wall clock, as calendar work should, and has to be told when that was set
+back: it would sleep until the clock has caught up.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agent.errors import AgentError
 from agent.model.clock import Clock
@@ -43,7 +42,6 @@ class Calendar:
         self._clock = clock
         self._grace = timedelta(seconds=close_after_seconds)
         self._scheduler: BackgroundScheduler | None = None
-        self._is_stopped = False
 
     def start(self) -> None:
         """Close at once what is due, and plan the rest."""
@@ -62,12 +60,16 @@ class Calendar:
     def plan(self) -> None:
         """Plan everything from the time that it is now; for a clock that was set, too."""
         now = self._clock.now()
-        self._add("close", self._run_close, at=now)
-        self._add("prune", self._run_prune, at=now + _FIRST_PRUNE)
+        self._add("close", self._run_close, first=now, following=self.next_close)
+        self._add(
+            "prune",
+            self._run_prune,
+            first=now + _FIRST_PRUNE,
+            following=lambda after: after + _PRUNE_AGAIN,
+        )
 
     def stop(self) -> None:
         """Plan nothing more; may be called twice."""
-        self._is_stopped = True
         scheduler, self._scheduler = self._scheduler, None
         if scheduler is not None:
             scheduler.shutdown(wait=False)
@@ -84,7 +86,6 @@ class Calendar:
             logger.error("event=hours_not_closed reason=%s", error)  # noqa: TRY400 - says what to do
         except Exception:  # the border of this job: the next run may be well
             logger.exception("event=hours_not_closed")
-        self._add("close", self._run_close, at=self.next_close(self._clock.now()))
 
     def _run_prune(self) -> None:
         try:
@@ -93,14 +94,24 @@ class Calendar:
             logger.error("event=ledger_not_pruned reason=%s", error)  # noqa: TRY400 - likewise
         except Exception:  # likewise
             logger.exception("event=ledger_not_pruned")
-        self._add("prune", self._run_prune, at=self._clock.now() + _PRUNE_AGAIN)
 
-    def _add(self, name: str, work: Callable[[], None], *, at: datetime) -> None:
-        scheduler: Any = self._scheduler
-        if scheduler is None or self._is_stopped:
+    def _add(
+        self,
+        name: str,
+        work: Callable[[], None],
+        *,
+        first: datetime,
+        following: Callable[[datetime], datetime],
+    ) -> None:
+        scheduler = self._scheduler
+        if scheduler is None:
             return
-        try:
-            scheduler.add_job(work, "date", run_date=at, id=name, replace_existing=True)
-        except RuntimeError:
-            # It was stopped in this very moment.
-            logger.debug("event=not_planned job=%s", name)
+        from agent.centre.calendar_trigger import NextTrigger
+
+        scheduler.add_job(
+            work,
+            NextTrigger(following),
+            id=name,
+            next_run_time=first,
+            replace_existing=True,
+        )
