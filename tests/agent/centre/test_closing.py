@@ -210,6 +210,20 @@ def test_certificates_are_spread_by_consumption_once_their_time_has_ended(tmp_pa
     book.ledger.close()
 
 
+def test_every_share_in_a_bill_changes_with_the_consumption_of_one_hour(tmp_path: Path) -> None:
+    book = Book(tmp_path, meter("incomer", "facility_total"), meter("bill", "green_certificate"))
+    book.clock.pass_time(6 * 3600)
+    book.keep("bill", at(0, kwh=0), at(2 * 3600, kwh=20))
+    book.keep("incomer", *minutes(1, kwh_per_hour=10))
+    book.closer.close_due()
+    assert book.ledger.hour(START).green.value == 10 * KWH  # all of it, and no more than was used
+    book.keep("incomer", *(at(3600 + 60 * n, kwh=10 + 30 * n / 60) for n in range(61)))
+    book.closer.close_due()
+    shares = [book.ledger.hour(START + n * HOUR).green.value for n in range(2)]
+    assert shares == [5 * KWH, 15 * KWH]
+    book.ledger.close()
+
+
 def test_what_was_pruned_is_not_closed_again(book: Book) -> None:
     book.clock.pass_time(3 * 3600)
     book.keep("incomer", *minutes(2, kwh_per_hour=6))
@@ -248,7 +262,11 @@ def closed(folder: str, batches: Sequence[Sequence[MeterReading]], source: Sourc
     for batch in batches:
         book.keep("a", *batch, source=source)
         book.closer.close_due()
-    found = {each.start_at: each.facility for each in book.hours()}
+    # The words why an hour without readings is unknown name what was around it when it was closed.
+    found = {
+        each.start_at: (each.facility.value, each.facility.coverage_ratio, each.facility.quality)
+        for each in book.hours()
+    }
     book.ledger.close()
     return found
 

@@ -136,6 +136,13 @@ def test_a_live_reading_opens_its_hour_and_those_of_the_readings_before(ledger: 
     assert opened(ledger) == [0, 1]
 
 
+def test_a_live_reading_after_a_silence_opens_the_hour_before_it(ledger: Ledger) -> None:
+    keep(ledger, at(0, kwh=1), source=Source.LIVE)
+    settle_all(ledger)
+    keep(ledger, at(5 * 3600, kwh=1), source=Source.LIVE)
+    assert opened(ledger) == [0, 5]
+
+
 def test_an_imported_reading_opens_the_hours_of_its_neighbours(ledger: Ledger) -> None:
     keep(ledger, at(0, kwh=1), at(20 * 3600, kwh=5))
     settle_all(ledger)

@@ -185,9 +185,9 @@ def test_what_a_meter_remembers_is_kept_at_once_and_once(bench: Bench) -> None:
     bench.start(a=meter)
     middle = bench.clock.now() - timedelta(hours=5)
     wait_until(lambda: bench.ledger.latest("a", until=middle) is not None)
-    meter.rows = (*meter.rows, row(0))
-    newest = meter.rows[-1]
-    wait_until(lambda: bench.ledger.latest("a", until=bench.clock.now()) == newest)
+    oldest = row(700)
+    meter.rows = (oldest, *meter.rows)
+    wait_until(lambda: bench.ledger.latest("a", until=oldest.taken_at) == oldest)
     assert bench.status("a").refused is None
 
 
