@@ -29,7 +29,7 @@ class FakePlatform:
     """Answers as the tables say, and refuses what they do not.
 
     `faults` are taken before a request is looked at: "drop" closes without an answer, "lose" does
-    what was asked for and closes then, a tuple is sent as status and body.
+    what was asked for and closes then, "no id" leaves `data` out of the answer, a tuple is sent as status and body.
     """
 
     def __init__(self) -> None:
@@ -94,6 +94,8 @@ class FakePlatform:
         if fault == "lose":
             handler.close_connection = True
             return
+        if fault == "no id":
+            answer.pop("data", None)
         self._reply(handler, 200, json.dumps(answer, ensure_ascii=False).encode())
 
     def _reply(self, handler: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
