@@ -13,21 +13,26 @@ is no body, and appends `&nonce=…&timestamp=…`.
 from __future__ import annotations
 
 import base64
-import enum
+import binascii
 import hashlib
 import hmac
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from agent.errors import RequestError
 from agent.model.clock import Clock
-from agent.model.secret import Secret
 from agent.protocols.tc609 import parameters
 from agent.protocols.tc609.nonces import NonceCache
-from agent.security import hmac_sm3, sm3
+from agent.protocols.tc609.sign_options import (
+    CanonicalForm,
+    Encoding,
+    Scheme,
+    SignOptions,
+    Sm2Form,
+)
+from agent.security import hmac_sm3, sm2_signature, sm3
 
 # A header's value by its name in any case, None where it was not sent.
 HeaderLookup = Callable[[str], "str | None"]
@@ -41,58 +46,6 @@ _TIMESTAMP = re.compile(r"[0-9]{9,16}")
 _LEAST_MILLISECONDS = 10**11
 # `a=1&b=2` as the value of one parameter looks like two of them.
 _TWO_PARAMETERS = re.compile(r"&[^&]*=")
-
-
-class Scheme(str, enum.Enum):
-    """Says how the canonical text and the secret become a signature."""
-
-    NONE = "none"
-    HMAC_SM3 = "hmac-sm3"
-    SM3_SUFFIX = "sm3-suffix"
-    HMAC_SHA256 = "hmac-sha256"
-    SHA256_TIF = "sha256-tif"
-    MD5_SUFFIX = "md5-suffix"
-
-
-class CanonicalForm(str, enum.Enum):
-    """Says which text of a request is signed."""
-
-    SORTED_PARAMS = "sorted-params"
-    RAW_BODY = "raw-body"
-
-
-class Encoding(str, enum.Enum):
-    """Says how the bytes of a signature are written."""
-
-    HEX = "hex"
-    UPPER_HEX = "upper-hex"
-    BASE64 = "base64"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignOptions:
-    """Is how one platform signs.
-
-    Without `has_timestamp` neither timestamp nor nonce is sent or demanded, and nothing keeps a
-    request from being played again. `sha256-tif`, the way of government gateways, signs timestamp,
-    secret and nonce and no parameter: it always has both, with the timestamp in seconds where the
-    others have milliseconds.
-    """
-
-    scheme: Scheme = Scheme.HMAC_SM3
-    secret: Secret = field(default_factory=lambda: Secret(""))
-    form: CanonicalForm = CanonicalForm.SORTED_PARAMS
-    encoding: Encoding = Encoding.HEX
-    has_timestamp: bool = True
-    sign_header: str = "sign"
-    timestamp_header: str = "timestamp"
-    nonce_header: str = "nonce"
-
-    def __post_init__(self) -> None:
-        if self.scheme is not Scheme.NONE and not self.secret.reveal():
-            raise ValueError(f"the scheme {self.scheme.value} needs a secret")
-        if self.scheme is Scheme.SHA256_TIF and not self.has_timestamp:
-            raise ValueError("the scheme sha256-tif signs the timestamp, so it needs one")
 
 
 class SignMissing(RequestError):  # noqa: N818 - named by what the caller left out
@@ -113,6 +66,8 @@ class Signer:
         clock: Clock,
         draw_nonce: Callable[[], str] = lambda: secrets.token_hex(_NONCE_BYTES),
     ) -> None:
+        if options.scheme is Scheme.SM2 and options.private_key is None:
+            raise ValueError("signing by sm2 needs a private key")
         self._options = options
         self._clock = clock
         self._draw_nonce = draw_nonce
@@ -155,6 +110,8 @@ class Verifier:
     def __init__(self, options: SignOptions, *, clock: Clock) -> None:
         if options.scheme is Scheme.NONE:
             raise ValueError("the scheme none has nothing to verify")
+        if options.scheme is Scheme.SM2 and options.public_key is None:
+            raise ValueError("checking signatures by sm2 needs a public key")
         self._options = options
         self._clock = clock
         self._nonces = NonceCache(clock=clock, keep_seconds=2 * WINDOW_SECONDS)
@@ -184,7 +141,7 @@ class Verifier:
         if options.form is CanonicalForm.SORTED_PARAMS:
             _refuse_two_readings(parameters.read(query=query, body=body, content_type=content_type))
         text = signed_text(options, query=query, body=body, stamp=stamp, content_type=content_type)
-        if not _is_same(given, signature(options, text=text), encoding=options.encoding):
+        if not is_signed(options, text=text, given=given):
             raise SignRefused(
                 f"the signature is wrong: {options.scheme.value} over {options.form.value}"
             )
@@ -267,33 +224,69 @@ def canonical_text(read: Mapping[str, Any], *, stamp: Mapping[str, str]) -> byte
 
 def signature(options: SignOptions, *, text: bytes) -> str:
     """Return the signature of a text as it stands in the header."""
-    secret = options.secret.reveal().encode()
-    with_key = text + b"&key=" + secret
-    match options.scheme:
-        case Scheme.HMAC_SM3:
-            digest = hmac_sm3.digest(secret, text)
-        case Scheme.HMAC_SHA256:
-            digest = hmac.digest(secret, text, "sha256")
-        case Scheme.SM3_SUFFIX:
-            digest = sm3.digest(with_key)
-        case Scheme.MD5_SUFFIX:
-            digest = hashlib.md5(with_key, usedforsecurity=False).digest()
-        case Scheme.SHA256_TIF:
-            digest = hashlib.sha256(text).digest()
-        case Scheme.NONE:
-            return ""
-    if options.encoding is Encoding.BASE64:
-        return base64.b64encode(digest).decode()
-    return digest.hex() if options.encoding is Encoding.HEX else digest.hex().upper()
+    if options.scheme is not Scheme.SM2:
+        return _encoded(_digest(options, text), options.encoding)
+    assert options.private_key is not None  # noqa: S101 - looked at when the signer was made
+    signed = sm2_signature.sign(options.private_key, _with_key(options, text))
+    if options.sm2_form is Sm2Form.DER:
+        signed = sm2_signature.to_der(signed)
+    return _encoded(signed, options.encoding)
 
 
-def _is_same(given: str, expected: str, *, encoding: Encoding) -> bool:
-    """Compare in a time that tells nothing; digits of hex count in either case."""
+def is_signed(options: SignOptions, *, text: bytes, given: str) -> bool:
+    """Return whether a header holds a signature of a text; digits of hex count in either case.
+
+    The time does not depend on how much of it is right.
+    """
     if len(given) > _MAXIMUM_SIGN_LENGTH or not given.isascii():
         return False
-    if encoding is not Encoding.BASE64:
+    if options.scheme is Scheme.SM2:
+        assert options.public_key is not None  # noqa: S101 - looked at when the verifier was made
+        decoded = _decoded(given, options.encoding)
+        return decoded is not None and sm2_signature.is_signed(
+            options.public_key, _with_key(options, text), decoded
+        )
+    expected = _encoded(_digest(options, text), options.encoding)
+    if options.encoding is not Encoding.BASE64:
         given, expected = given.lower(), expected.lower()
     return hmac.compare_digest(given.encode(), expected.encode())
+
+
+def _digest(options: SignOptions, text: bytes) -> bytes:
+    secret = options.secret.reveal().encode()
+    match options.scheme:
+        case Scheme.HMAC_SM3:
+            return hmac_sm3.digest(secret, text)
+        case Scheme.HMAC_SHA256:
+            return hmac.digest(secret, text, "sha256")
+        case Scheme.SM3_SUFFIX:
+            return sm3.digest(_with_key(options, text))
+        case Scheme.MD5_SUFFIX:
+            return hashlib.md5(_with_key(options, text), usedforsecurity=False).digest()
+        case Scheme.SHA256_TIF:
+            return hashlib.sha256(text).digest()
+        case Scheme.NONE | Scheme.SM2:
+            raise ValueError(f"the scheme {options.scheme.value} is no digest")
+
+
+def _with_key(options: SignOptions, text: bytes) -> bytes:
+    secret = options.secret.reveal().encode()
+    return text + b"&key=" + secret if secret else text
+
+
+def _encoded(data: bytes, encoding: Encoding) -> str:
+    if encoding is Encoding.BASE64:
+        return base64.b64encode(data).decode()
+    return data.hex() if encoding is Encoding.HEX else data.hex().upper()
+
+
+def _decoded(text: str, encoding: Encoding) -> bytes | None:
+    try:
+        if encoding is Encoding.BASE64:
+            return base64.b64decode(text, validate=True)
+        return binascii.unhexlify(text)
+    except binascii.Error:
+        return None
 
 
 def _refuse_two_readings(read: Mapping[str, Any]) -> None:

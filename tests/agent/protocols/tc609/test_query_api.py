@@ -21,7 +21,8 @@ from agent.protocols.tc609.query_api import (
     server_error_body,
 )
 from agent.protocols.tc609.questions import CentreNames
-from agent.protocols.tc609.sign import CanonicalForm, Signer, SignOptions, Verifier
+from agent.protocols.tc609.sign import Signer, Verifier
+from agent.protocols.tc609.sign_options import CanonicalForm, SignOptions
 from agent.protocols.tc609.tokens import TokenStore
 from agent.protocols.tc609.users import Users
 from agent.security.password_hashes import PasswordHash

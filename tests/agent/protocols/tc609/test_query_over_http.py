@@ -24,7 +24,8 @@ from agent.model.clock import SystemClock
 from agent.model.secret import Secret
 from agent.protocols.tc609.query_api import QueryOptions, create_application, server_error_body
 from agent.protocols.tc609.questions import CentreNames
-from agent.protocols.tc609.sign import Signer, SignOptions, Verifier
+from agent.protocols.tc609.sign import Signer, Verifier
+from agent.protocols.tc609.sign_options import SignOptions
 from agent.protocols.tc609.tokens import TokenStore
 from agent.protocols.tc609.users import Users
 from agent.security.password_hashes import PasswordHash
