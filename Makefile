@@ -67,6 +67,10 @@ chaos-keepalive: venv .cache/nvml/libnvidia-ml.so.1 ## Show the worst keepalive 
 chaos-workloads: venv ## Kill agent and docker engine, fill the disk: does what was answered hold? (about 7 minutes, root)
 	$(BIN)/python tests/chaos/workloads.py
 
+.PHONY: chaos-ledger
+chaos-ledger: venv ## Kill the ledger 200 times while readings arrive: is any lost or counted twice? (about 2 minutes)
+	LEDGER_KILLS=200 $(BIN)/python -m pytest tests/agent/centre/test_ledger_killed.py
+
 .PHONY: synthetic-year
 synthetic-year: venv ## Close every hour of a year of readings whose truth is known (about 5 minutes)
 	COMPUTILITY_SYNTHETIC_DAYS=365 $(BIN)/python -m pytest -s tests/agent/metering/test_synthetic_year.py
@@ -90,6 +94,10 @@ bench-boot: venv ## Measure a boot without network until services run (root; abo
 .PHONY: bench-services
 bench-services: venv ## Measure what five running services cost the agent (root; about 7 minutes)
 	$(BIN)/python tests/bench/services.py
+
+.PHONY: bench-ledger
+bench-ledger: venv ## Measure the import of ten million readings and the query of an hour (about 20 minutes)
+	$(BIN)/python tests/bench/ledger.py
 
 .cache/nvml/libnvidia-ml.so.1: tests/collectors/accelerators/nvidia/nvml_stub/nvml_stub.c
 	@mkdir -p $(@D)
