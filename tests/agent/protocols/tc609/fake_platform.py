@@ -29,7 +29,8 @@ class FakePlatform:
     """Answers as the tables say, and refuses what they do not.
 
     `faults` are taken before a request is looked at: "drop" closes without an answer, "lose" does
-    what was asked for and closes then, "no id" leaves `data` out of the answer, a tuple is sent as status and body.
+    what was asked for and closes then, "no id" leaves `data` out of the answer, a tuple is sent as
+    status and body.
     """
 
     def __init__(self) -> None:
@@ -48,6 +49,7 @@ class FakePlatform:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def log_message(self, *_: object) -> None:
                 pass
