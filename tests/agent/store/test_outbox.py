@@ -105,6 +105,7 @@ def test_an_answer_to_an_older_body_does_not_settle_the_newer_one(outbox):
     outbox.enqueue("city", key="2026-01", body=b"3")
     outbox.refuse(underway, code=10004, reason="no")
     assert outbox.due("city").body == b"3"
+    assert outbox.state("city").refused_total == 0
     assert outbox.refused("city") == ()
 
 
