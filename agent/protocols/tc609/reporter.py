@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 _FINAL_CODES = frozenset({wire_answers.WRONG_TYPE, wire_answers.FIELD_MISSING})
 # With the outbox's longest wait of an hour this gives a broken platform most of a day.
 _MOST_REFUSALS = 24
+_NEXT_HOUR_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,9 +209,6 @@ class MonthReporter:
                 self._platform, message.key, reason,
             )  # fmt: skip
         self._outbox.postpone(message, reason=reason, retry_after_seconds=retry_after_seconds)
-
-
-_NEXT_HOUR_SECONDS = 3600.0
 
 
 def due_months(now: datetime, *, zone: tzinfo, delay: timedelta, count: int) -> tuple[Month, ...]:

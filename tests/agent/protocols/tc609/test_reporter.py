@@ -119,6 +119,16 @@ def test_a_zero_that_was_measured_is_sent(reporter_of):
     assert report.groups[Group.ELECTRICITY]["greenElectricityConsume"] == 0
 
 
+def test_the_investment_of_a_project_comes_from_the_file_alone():
+    members, missing = month_report.render_investment(
+        Figures(project={"project_status": "已投产"}), report_map=DEFAULT_MAP
+    )
+    assert members == {"projectStatus": "已投产"}
+    assert [one.figure for one in missing] == [
+        "project_progress_ratio", "total_investment_10k_cny", "completed_investment_10k_cny",
+    ]  # fmt: skip
+
+
 def test_a_platform_can_have_names_of_its_own(reporter_of):
     own = replace(
         DEFAULT_MAP,
