@@ -23,6 +23,8 @@ STATUS_FIELDS = [
     "sampled_at",
     "platforms",
     "plugins",
+    "meters",
+    "workloads",
     "stale_loops",
 ]
 PLATFORM_FIELDS = {

@@ -29,8 +29,13 @@ def summary(out):
 
 
 def start(*words):
+    # What is started in the background of a shell hears no Ctrl-C, and hands that on.
+    hearing = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL)"
     return subprocess.Popen(
-        [sys.executable, "-I", "-m", "agent", "demo", *words],
+        [
+            *(sys.executable, "-c", f"{hearing}; os.execv(sys.executable, sys.argv[1:])"),
+            *(sys.executable, "-I", "-m", "agent", "demo", *words),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
