@@ -129,7 +129,9 @@ class Actions:
         def then(error: AgentError | None) -> None:
             if error is None:
                 self._attempts.forget(subject)
-                logger.info("container_removed container=%s reason=%s", container.name, step.reason)
+                logger.info(
+                    "event=container_removed container=%s reason=%s", container.name, step.reason
+                )
             else:
                 self._attempts.count(subject)
                 self._fail(subject, f"{container.name} cannot be removed: {error}")
@@ -164,7 +166,7 @@ class Actions:
         def work() -> None:
             if self._is_desired(step.replica[0]):
                 self._runtime().recover(container.container_id)
-                logger.info("container_recovered container=%s", container.name)
+                logger.info("event=container_recovered container=%s", container.name)
 
         self._try(name, work, lane=Lane.START, then=then, job=container.name)
         self._say(step.replica, name, "it is being started")
@@ -216,7 +218,7 @@ class Actions:
                     chips=chips,
                     licence_file=licence_file,
                 )
-                logger.info("container_started container=%s", name)
+                logger.info("event=container_started container=%s", name)
 
         def then(error: AgentError | None) -> None:
             self._reserved.pop(name, None)
@@ -304,7 +306,7 @@ class Actions:
 
     def _fail(self, subject: str, reason: str) -> None:
         if self._failures.get(subject) != reason:
-            logger.warning("workload_failed subject=%s reason=%s", subject, reason)
+            logger.warning("event=workload_failed subject=%s reason=%s", subject, reason)
             self._failures[subject] = reason
 
     def _taken(self, containers: Sequence[Container]) -> Counter[str]:

@@ -55,7 +55,9 @@ class ImageLoader:
         if package.image is None or self._runtime().has_image(package.image):
             return
         self._loaded.add(package.image)
-        logger.info("image_load_begins package=%s image=%s", package.package_id, package.image)
+        logger.info(
+            "event=image_load_begins package=%s image=%s", package.package_id, package.image
+        )
         archive = self._open_image(package)
         try:
             self._runtime().load_image(archive, reference=package.image)
@@ -65,7 +67,7 @@ class ImageLoader:
             close = getattr(archive, "close", None)
             if close is not None:
                 close()
-        logger.info("image_loaded package=%s image=%s", package.package_id, package.image)
+        logger.info("event=image_loaded package=%s image=%s", package.package_id, package.image)
 
     def remove(self, reference: str) -> None:
         """Take an image out of the runtime and forget it.
@@ -76,7 +78,7 @@ class ImageLoader:
         """
         self._runtime().remove_image(reference)
         self._loaded.discard(reference)
-        logger.info("image_removed image=%s", reference)
+        logger.info("event=image_removed image=%s", reference)
 
     def loaded(self) -> frozenset[str]:
         """Return the references of images that the runtime may have from us.

@@ -132,6 +132,6 @@ def _outcome(key: str, work: Work) -> AgentError | None:
     except AgentError as error:
         return error
     except Exception as error:
-        logger.exception("job_failed job=%s", key)
+        logger.exception("event=job_failed job=%s", key)
         return TransientError(f"unexpected: {type(error).__name__}: {error}")
     return None

@@ -223,7 +223,7 @@ class Reconciler:
             except AgentError as error:
                 wait_seconds = self._lost(f"the agent's own files: {error}")
             except Exception:
-                logger.exception("reconciler_failed")
+                logger.exception("event=reconciler_failed")
                 wait_seconds = _ENGINE_MOST_SECONDS
             self._busy_since = None
             # A container that ends at once makes many changes; one look takes them all.
@@ -295,7 +295,7 @@ class Reconciler:
     def _lost(self, reason: str) -> float:
         """Show that nothing can be seen, and return when to look again."""
         if self._sighting.unreachable != reason:
-            logger.warning("runtime_unreachable reason=%s", reason)
+            logger.warning("event=runtime_unreachable reason=%s", reason)
             self._sighting = Sighting(unreachable=reason)
             self._knows_orphans = False
         self._engine.count(_ENGINE)
@@ -304,7 +304,7 @@ class Reconciler:
     def _found(self) -> None:
         self._engine.forget(_ENGINE)
         if self._sighting.unreachable is not None or not self._watch.is_started:
-            logger.info("runtime_reached")
+            logger.info("event=runtime_reached")
             self._watch.listen()
 
     def _report_orphans(self, orphans: tuple[Container, ...]) -> None:
@@ -312,7 +312,7 @@ class Reconciler:
         for container in orphans:
             if container.container_id not in known:
                 logger.warning(
-                    "container_of_another_agent container=%s service=%s agent=%s",
+                    "event=container_of_another_agent container=%s service=%s agent=%s",
                     container.name,
                     container.labels.get(labels.SERVICE),
                     container.labels.get(labels.AGENT),
@@ -341,7 +341,7 @@ class Reconciler:
         try:
             self._licences.keep_only(service_ids)
         except AgentError as error:
-            logger.warning("licences_not_removed reason=%s", error)
+            logger.warning("event=licences_not_removed reason=%s", error)
         else:
             self._licensed = service_ids
 

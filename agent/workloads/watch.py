@@ -68,7 +68,7 @@ class ChangeWatch:
                 failed = True  # the next pass finds the same, and says so
             except Exception:
                 failed = True
-                logger.exception("runtime_stream_failed")
+                logger.exception("event=runtime_stream_failed")
             if not (failed and had_failed):
                 self._on_change()
             had_failed = failed
