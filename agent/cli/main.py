@@ -34,7 +34,7 @@ COMMANDS = {
     "services": "plan, load, list and unload algorithm services, and read their logs",
     "meters": "the meters of a computing centre, and its hours",
     "sm2": "check a platform's SM2 key and the layout of what is sent to it",
-    "simulate": "be the platform: a simulator of T/BAX 0006.5, clause 7 and annex G",
+    "simulate": "be the platform: a simulator of T/BAX 0006.5, clause 7, annexes F and G",
     "demo": "show an agent and a platform at work on this machine",
 }
 
