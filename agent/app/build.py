@@ -13,6 +13,7 @@ from agent.app import (
     build_device_api,
     build_workloads,
     centre_questions,
+    meter_kinds,
     metrics,
     platforms,
     runtime_choice,
@@ -21,7 +22,6 @@ from agent.app import (
 from agent.app.centre_parts import CentreService
 from agent.app.held import Held
 from agent.app.local_socket import SOCKET_NAME, STATUS, LocalSocketServer
-from agent.app.meter_kinds import MeterKinds, installed
 from agent.app.parts import PartPlan, Service
 from agent.app.wiring import Wiring
 from agent.config.kinds import split_listen
@@ -141,7 +141,9 @@ def _centre(settings: Settings, *, wiring: Wiring) -> PartPlan:
         key=(settings.meters, settings.ledger, settings.node.state_dir),
         build=lambda: Held(
             CentreService(
-                settings, kinds=MeterKinds(installed(), view=wiring.view), clock=wiring.clock
+                settings,
+                kinds=meter_kinds.MeterKinds(meter_kinds.installed(), view=wiring.view),
+                clock=wiring.clock,
             ),
             wiring=wiring,
             name="centre",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from agent.app import named_files, once
-from agent.app.meter_kinds import MeterKinds, installed
+from agent.app import meter_kinds, named_files, once
 from agent.cli.main import add_config_argument, fail
 from agent.errors import ConfigError
 
@@ -30,7 +29,7 @@ def execute(arguments: argparse.Namespace) -> int:
     loaded = named_files.load_checked(arguments.config)
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    problems = MeterKinds(installed()).problems(loaded.settings.meters)
+    problems = meter_kinds.MeterKinds(meter_kinds.installed()).problems(loaded.settings.meters)
     if problems:
         raise ConfigError(problems)
     broken = once.broken_plugins(loaded.settings)

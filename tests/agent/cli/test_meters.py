@@ -27,7 +27,6 @@ METERS = [
 def fake_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"fake": "tests.agent.cli.fake_meter:FakeKind"}
     monkeypatch.setattr(meter_kinds, "installed", lambda: found)
-    monkeypatch.setattr(build, "installed", lambda: found)
 
 
 @pytest.fixture
