@@ -149,10 +149,10 @@ def agent_turn(platform: Platform, site: Site, package_id: str) -> dict[str, flo
     wait_until(lambda: _is_ready(site), what="the package", pause_seconds=0.2)
     phases["fetched, verified, in force"] = time.monotonic() - begin
     begin = time.monotonic()
-    already = site.log_text().count(" image_loaded ")
+    already = site.log_text().count("event=image_loaded ")
     site.load(package_id)
     wait_until(
-        lambda: site.log_text().count(" image_loaded ") > already,
+        lambda: site.log_text().count("event=image_loaded ") > already,
         what="the image",
         pause_seconds=0.2,
     )
