@@ -14,7 +14,8 @@ from agent.app.parts import PartPlan, Service
 from agent.app.wiring import Wiring
 from agent.app.workload_fronts import PackageFront, ServiceFront
 from agent.config.kinds import split_listen, time_zone
-from agent.config.settings import DeviceApiSettings, ServerTlsSettings, Settings
+from agent.config.settings import DeviceApiSettings, Settings
+from agent.config.tls_settings import ServerTlsSettings
 from agent.protocols.acsmp.device_api import (
     create_application,
     upload_paths,

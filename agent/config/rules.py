@@ -10,7 +10,7 @@ import os
 import re
 from urllib.parse import urlsplit
 
-from agent.config import meter_rules
+from agent.config import meter_rules, monitoring_rules
 from agent.config.findings import Findings
 from agent.config.nodes import Place, join_index
 
@@ -38,6 +38,7 @@ def check(findings: Findings) -> None:
     _check_names(findings, platforms)
     _check_targets(findings, platforms)
     meter_rules.check(findings)
+    monitoring_rules.check(findings)
 
 
 def _place_of(findings: Findings, platform: str, name: str) -> Place | None:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from agent.config.centre_settings import CentreSettings
 from agent.config.kinds import (
     ComputilityCode,
     Enabled,
@@ -27,6 +28,8 @@ from agent.config.kinds import (
     Url,
 )
 from agent.config.meter_settings import LedgerSettings, MeterSettings
+from agent.config.monitoring_settings import MonitoringSettings, OutboxSettings
+from agent.config.tls_settings import ServerTlsSettings
 from agent.model.secret import Secret
 
 NodeType = Literal[
@@ -58,22 +61,6 @@ class NodeSettings:
     state_dir: Annotated[
         FolderPath, Meta(description="Folder for what the agent keeps, and its local socket.")
     ] = "/var/lib/computility-agent"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerTlsSettings:
-    """TLS of a listener."""
-
-    certificate: Annotated[
-        FilePath, Meta(description="PEM file with the certificate, its chain after it.")
-    ]
-    private_key: Annotated[
-        PrivateFilePath, Meta(description="PEM file with the key, not encrypted.")
-    ]
-    client_ca: Annotated[
-        FilePath | None,
-        Meta(description="PEM file; given, only clients with a certificate of this CA may enter."),
-    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -415,6 +402,25 @@ class Settings:
         LedgerSettings,
         Meta(description="How readings become hours.", extra={"gloss": "计量台账"}),
     ] = field(default_factory=LedgerSettings)
+    centre: Annotated[
+        CentreSettings | None,
+        Meta(
+            description="The centre that monitoring platforms ask about (TC609 annex B); absent "
+            "means that none may ask.",
+            extra={"gloss": "算力中心，供监测平台查询"},
+        ),
+    ] = None
+    monitoring: Annotated[
+        tuple[MonitoringSettings, ...],
+        Meta(
+            description="The monitoring platforms that are told of the centre (TC609 annex A).",
+            extra={"gloss": "监测平台，月度上报"},
+        ),
+    ] = ()
+    outbox: Annotated[
+        OutboxSettings,
+        Meta(description="What waits for monitoring platforms.", extra={"gloss": "发件箱"}),
+    ] = field(default_factory=OutboxSettings)
     metrics: Annotated[
         MetricsSettings | None,
         Meta(description="Prometheus metrics; absent means off.", extra={"gloss": "监控指标"}),

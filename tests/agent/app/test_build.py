@@ -17,10 +17,10 @@ from agent.config.settings import (
     MetricsSettings,
     NodeSettings,
     RuntimeSettings,
-    ServerTlsSettings,
     Settings,
     WorkloadSettings,
 )
+from agent.config.tls_settings import ServerTlsSettings
 from agent.errors import PermanentError
 from agent.model.clock import SystemClock
 from agent.model.secret import Secret
