@@ -85,9 +85,11 @@ class MeterKinds:
 
 def _problem(settings: MeterSettings, message: str) -> ConfigProblem:
     options = settings.options
+    # The meter's own place is not known here: that of its first setting is the nearest.
     line, column = min(options.places.values(), default=(None, None))
+    drop_in = next(iter(options.files.values()), "")  # a list is never merged: all or none
     return ConfigProblem(
-        file=options.file or "configuration",
+        file=drop_in or options.file or "configuration",
         key=options.key or f"meter {settings.name}",
         message=f"meter {settings.name}: {message}",
         line=line,

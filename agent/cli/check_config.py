@@ -37,5 +37,6 @@ def execute(arguments: argparse.Namespace) -> int:
         fail(f"plugin {plugin.name}: {plugin.detail}", status=2)
     if broken:
         return 2
-    print(f"{arguments.config}: good")
+    for file in (arguments.config, *loaded.drop_ins):
+        print(f"{file}: good")
     return 0

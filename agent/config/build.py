@@ -266,7 +266,7 @@ class Builder:
         return Secret(secret)
 
     def _raw(self, entries: Sequence[Entry], *, key: str) -> RawSection:
-        places: dict[str, tuple[int, int]] = {}
+        places: dict[str, Place] = {}
         written: dict[str, str] = {}
         values = {
             entry.key: _raw_value(entry.value, path=entry.key, places=places, written=written)
@@ -276,7 +276,12 @@ class Builder:
             whole = join_key(key, path)
             self._findings.written[whole] = (whole.rpartition(".")[2], text)
         return RawSection(
-            values=values, file=self._findings.file, key=key, places=places, written=written
+            values=values,
+            file=self._findings.file,
+            key=key,
+            places={path: (place.line, place.column) for path, place in places.items()},
+            files={path: place.file for path, place in places.items() if place.file},
+            written=written,
         )
 
 
@@ -292,9 +297,9 @@ def _as_empty_group(shape: Shape, node: Nothing) -> Node:
 
 
 def _raw_value(
-    node: Node, *, path: str, places: dict[str, tuple[int, int]], written: dict[str, str]
+    node: Node, *, path: str, places: dict[str, Place], written: dict[str, str]
 ) -> RawValue:
-    places[path] = (node.place.line, node.place.column)
+    places[path] = node.place
     if isinstance(node, Text):
         if node.written is not None:
             written[path] = node.written

@@ -72,6 +72,37 @@ class Files:
         return _decode_secret(content, path=path)
 
 
+def names_in(folder: str) -> tuple[str, ...]:
+    """Return the names in a folder in order; none where there is no such folder.
+
+    Raises:
+        UnusableFileError: the folder cannot be read, or is none.
+    """
+    try:
+        return tuple(sorted(os.listdir(folder)))  # noqa: PTH208 - likewise
+    except FileNotFoundError:
+        return ()
+    except NotADirectoryError as error:
+        raise UnusableFileError("is a file; a folder is expected") from error
+    except (OSError, ValueError) as error:
+        raise UnusableFileError(_reason_of_one(error)) from error
+
+
+def read_whole(path: str, *, largest: int) -> bytes:
+    """Return the content of a regular file, and no more than `largest` bytes of it.
+
+    Raises:
+        UnusableFileError: it cannot be read; the text does not name it.
+    """
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UnusableFileError("is not a regular file")
+            return file.read(largest)
+    except (OSError, ValueError) as error:
+        raise UnusableFileError(_reason_of_one(error)) from error
+
+
 def _decode_secret(content: bytes, *, path: str) -> str:
     if content.startswith(b"\xef\xbb\xbf"):
         raise UnusableFileError(f"{path} begins with a byte order mark; save it without")
@@ -99,4 +130,15 @@ def _reason(path: str, error: OSError | ValueError) -> str:
         return f"{path} may not be read by this user"
     if isinstance(error, OSError):
         return f"{path} cannot be read: {error.strerror}"
+    return "this is not the path of a file"
+
+
+def _reason_of_one(error: OSError | ValueError) -> str:
+    """Return why a file cannot be read where its path stands before the message."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file; is it a link to one that is gone?"
+    if isinstance(error, PermissionError):
+        return "may not be read by this user"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
     return "this is not the path of a file"

@@ -16,7 +16,7 @@ _MOST_SUGGESTIONS = 200
 
 
 class Findings:
-    """Collects what is found in one file.
+    """Collects what is found in one file and its drop-ins.
 
     `places` and `values` are by key path; a path stands in `values` only if its value, given or
     default, is good. `written` says for a value that must not be shown, or came through
@@ -42,12 +42,17 @@ class Findings:
 
     def _note(self, key: str, message: str, *, place: Place | None) -> ConfigProblem:
         return ConfigProblem(
-            file=self.file,
+            file=place.file if place and place.file else self.file,
             key=_shown_key(key),
             message=message,
             line=place.line if place else None,
             column=place.column if place else None,
         )
+
+    def take(self, other: Findings) -> None:
+        """Add the problems and warnings that were found in another file."""
+        self._problems += other._problems
+        self._warnings += other._warnings
 
     def suggestion(self, name: str, known: Iterable[str]) -> str | None:
         """Return the known name that is nearest to `name`; None where none is near.
@@ -63,20 +68,28 @@ class Findings:
     @property
     def warnings(self) -> tuple[ConfigProblem, ...]:
         """Every warning in the order of the file."""
-        return tuple(_in_order(self._warnings))
+        return tuple(self._in_order(self._warnings))
 
     def error(self) -> ConfigError:
         """Return the error that holds every problem in the order of the file."""
-        return ConfigError(_in_order(self._problems))
+        return ConfigError(self._in_order(self._problems))
 
     def raise_problems(self) -> None:
         """Raise ConfigError if there is any problem."""
         if self._problems:
             raise self.error()
 
-
-def _in_order(problems: Iterable[ConfigProblem]) -> Sequence[ConfigProblem]:
-    return sorted(problems, key=lambda problem: (problem.line or 0, problem.column or 0))
+    def _in_order(self, problems: Iterable[ConfigProblem]) -> Sequence[ConfigProblem]:
+        """Return what is in the configuration file first, then the drop-ins by their names."""
+        return sorted(
+            problems,
+            key=lambda problem: (
+                problem.file != self.file,
+                problem.file,
+                problem.line or 0,
+                problem.column or 0,
+            ),
+        )
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

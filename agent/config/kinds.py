@@ -240,15 +240,16 @@ class RawSection:
 
     `values` holds text, lists, mappings and None (a value left empty), with `${NAME}` already
     replaced. `places` gives line and column of each value by its path in the section ("library",
-    "links[0].port"); `written` the text as it stands in the file where `${NAME}` was replaced, so
-    that no message shows what came from the environment. Two sections are equal if their values
-    are.
+    "links[0].port"), and `files` the path of the drop-in for those that are not in `file`;
+    `written` the text as it stands in the file where `${NAME}` was replaced, so that no message
+    shows what came from the environment. Two sections are equal if their values are.
     """
 
     values: Mapping[str, RawValue] = field(default_factory=dict, repr=False)
     file: str = field(default="", compare=False)
     key: str = field(default="", compare=False)
     places: Mapping[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
+    files: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -258,6 +259,7 @@ class RawSection:
             "file": self.file,
             "key": self.key,
             "places": {path: list(place) for path, place in self.places.items()},
+            "files": dict(self.files),
             "written": dict(self.written),
         }
 
@@ -269,5 +271,6 @@ class RawSection:
             file=plain["file"],
             key=plain["key"],
             places={path: (line, column) for path, (line, column) in plain["places"].items()},
+            files=plain["files"],
             written=plain["written"],
         )

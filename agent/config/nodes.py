@@ -8,8 +8,12 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Place:
-    """Is a place in the file; both count from 1, columns in characters."""
+    """Is a place in a file; line and column count from 1, columns in characters.
 
+    `file` is the path of a drop-in, "" for the configuration file itself.
+    """
+
+    file: str = ""
     line: int
     column: int
 

@@ -52,11 +52,9 @@ def build_plugin_config(config_type: type[_Config], raw: RawSection) -> _Config:
 def _place(raw: RawSection, path: str) -> Place:
     if path in raw.places:
         line, column = raw.places[path]
-        return Place(line=line, column=column)
+        return Place(file=raw.files.get(path, ""), line=line, column=column)
     # The section itself: its first value is the nearest place that is known.
-    return min(
-        (Place(line=line, column=column) for line, column in raw.places.values()), default=_NOWHERE
-    )
+    return min((_place(raw, one) for one in raw.places), default=_NOWHERE)
 
 
 def _entries(values: Mapping[str, RawValue], *, path: str, raw: RawSection) -> tuple[Entry, ...]:

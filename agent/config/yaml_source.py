@@ -62,13 +62,14 @@ def parse(
     content: bytes,
     *,
     findings: Findings,
-    least: str = "node.code and node.type",
+    least: str | None = "node.code and node.type",
     example: str = 'sections such as "node:"',
 ) -> Section | None:
     """Return the section at the root of a file; None, with a problem noted, if there is none.
 
     Problems that leave the rest readable (a key given twice, a tag) are noted, and reading goes on.
-    `least` and `example` say what a file without any section lacks.
+    `least` and `example` say what a file without any section lacks; with None for `least`, an empty
+    file is an empty section.
     """
     try:
         text = _decode(content)
@@ -80,6 +81,8 @@ def parse(
         return root
     place = root.place if root is not None else None
     if root is None or isinstance(root, Nothing):
+        if least is None:
+            return Section(place=place or Place(line=1, column=1), entries=())
         findings.problem("", f"the file is empty; at least {least}", place=place)
     else:
         findings.problem("", f"expected {example} at the first column", place=place)
