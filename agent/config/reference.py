@@ -36,9 +36,9 @@ defaults and it says so below. `config.example.yaml` is a file to start from.
 - `${NAME}` in a value is replaced by the environment variable `NAME`; `$$` is a dollar sign.
 - Every `conf.d/*.yaml` beside the file is laid over it, in the order of the names: sections are
   merged key by key, any other value, a list too, takes the place of the former
-  (后读的文件覆盖先读的，列表整体替换). Problems name the file in which they stand. An empty file changes
-  nothing; names that begin with a dot or end otherwise are not read. `section: null` switches a
-  section off again.
+  (后读的文件覆盖先读的，列表整体替换). Problems name the file in which they stand. An empty file
+  changes nothing; names that begin with a dot or end otherwise are not read. `section: null`
+  switches a section off again.
 - A path is relative to the folder of the configuration file, in conf.d too.
 - **Secrets (密钥与口令)** never stand in the file. `password_file: PATH` names a file, or
   `password: ${NAME}` a variable. A relative path is looked for first among the credentials of
