@@ -13,8 +13,8 @@ from urllib.parse import quote
 from agent.simulator import tables
 from agent.simulator import tables_workloads as annex
 from agent.simulator.device_client import Call, Device, DeviceClient, DeviceFailure
+from agent.simulator.rows import Table
 from agent.simulator.store import Node
-from agent.simulator.tables import Table
 from agent.simulator.validation import Finding, check
 from agent.simulator.workload_judgement import package_oddities, page_oddities
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from agent.security import sm2
 from agent.simulator.refusal import Refusal, ResultCode
-from agent.simulator.tables import Table
+from agent.simulator.rows import Table
 from agent.simulator.validation import Finding
 
 PASSWORD_BYTES_MAXIMUM = 32

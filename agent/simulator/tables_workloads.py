@@ -5,7 +5,8 @@ Where a table and its example disagree, a comment says what is taken for right.
 
 from __future__ import annotations
 
-from agent.simulator.tables import INT_MAXIMUM, Form, Kind, Row, Table
+from agent.simulator.rows import Form, Kind, Row, Table
+from agent.simulator.tables import INT_MAXIMUM
 
 PACKAGE_TYPES = ("artifact", "image")
 SERVICE_STATES = ("UNSPECIFIED", "INIT", "RUNNING", "OVERLOAD", "ERROR")

@@ -9,15 +9,21 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from agent.simulator.tables import Form, Kind, Row, Table
+from agent.simulator.rows import Form, Kind, Row, Table
 
 FINDINGS_MAXIMUM = 40
 _SHOWN_LENGTH = 60
-_MD5 = re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
-_PACKAGE_ID = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]{0,39}", re.ASCII)
+_PATTERNS = {
+    Form.MD5: re.compile(r"[0-9A-Fa-f]{32}"),
+    Form.PACKAGE_ID: re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]{0,39}"),
+    Form.REGION: re.compile(r"[1-9][0-9]{5}"),
+    Form.PROJECT_IDS: re.compile(r"([0-9]{1,18}(;[0-9]{1,18})*)?"),
+    Form.MONTH: re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])"),
+}
+_SLASHED_DATE = re.compile(r"([0-9]{4})/([0-9]{1,2})/([0-9]{1,2})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +32,8 @@ class Finding:
 
     `table` and `row` are as printed; `row` is None where no row speaks of it. `field` is the path
     in the message ("PageRequest.PageSize"). `fatal` says that the message is refused for it; what
-    is not fatal is shown and no more.
+    is not fatal is shown and no more. `is_missing` says that a mandatory field is not there, or is
+    empty.
     """
 
     table: str
@@ -34,6 +41,7 @@ class Finding:
     field: str
     problem: str
     fatal: bool = True
+    is_missing: bool = False
 
     def __str__(self) -> str:
         row = f" row {self.row}" if self.row is not None else ""
@@ -159,7 +167,7 @@ class _Checker:
         elif _is_broken(value):
             self._report(table, row, path, "is no valid text: half of a surrogate pair")
         elif not value and row.required and not row.may_be_empty:
-            self._report(table, row, path, "is mandatory and must not be empty")
+            self._report(table, row, path, "is mandatory and must not be empty", is_missing=True)
         elif row.length is not None and len(value) > row.length:
             self._report(
                 table, row, path, f"has {len(value)} characters, at most {row.length} are allowed"
@@ -198,7 +206,8 @@ class _Checker:
         )
         given = next((name for name in message if near and name.lower() == near[0]), None)
         hint = f"; {_shown(given)} was sent, names are case-sensitive" if given is not None else ""
-        self._report(table, row, _join(path, row.field), f"is mandatory and missing{hint}")
+        problem = f"is mandatory and missing{hint}"
+        self._report(table, row, _join(path, row.field), problem, is_missing=True)
 
     def _unknown(self, name: str, table: Table, *, path: str) -> None:
         shown = _join(path, _shown(name)[1:-1])
@@ -208,19 +217,28 @@ class _Checker:
         self._report(table, row, path, f"must be of type {row.kind.value}, got {_shown(value)}")
 
     def _report(
-        self, table: Table, row: Row | None, field: str, problem: str, *, fatal: bool = True
+        self,
+        table: Table,
+        row: Row | None,
+        field: str,
+        problem: str,
+        *,
+        fatal: bool = True,
+        is_missing: bool = False,
     ) -> None:
+        finding = Finding(
+            table=table.number,
+            row=None if row is None else row.number,
+            field=field,
+            problem=problem,
+            fatal=fatal,
+            is_missing=is_missing,
+        )
         if len(self.findings) < FINDINGS_MAXIMUM:
-            number = row.number if row is not None else None
-            self.findings.append(
-                Finding(table=table.number, row=number, field=field, problem=problem, fatal=fatal)
-            )
-        elif fatal and not any(finding.fatal for finding in self.findings):
+            self.findings.append(finding)
+        elif fatal and not any(each.fatal for each in self.findings):
             # A flood of notes must not hide the one thing that refuses the message.
-            number = row.number if row is not None else None
-            self.findings[-1] = Finding(
-                table=table.number, row=number, field=field, problem=problem, fatal=fatal
-            )
+            self.findings[-1] = finding
 
 
 def has_form(value: str, form: Form) -> bool:
@@ -229,10 +247,10 @@ def has_form(value: str, form: Form) -> bool:
         return len(value) == 20 and value.isascii() and value.isdigit()
     if form is Form.DATE_TIME:
         return _is_date_time(value)
-    if form is Form.MD5:
-        return _MD5.fullmatch(value) is not None
-    if form is Form.PACKAGE_ID:
-        return _PACKAGE_ID.fullmatch(value) is not None
+    if form is Form.SLASHED_DATE:
+        return _is_slashed_date(value)
+    if form in _PATTERNS:
+        return _PATTERNS[form].fullmatch(value) is not None
     try:
         ipaddress.IPv4Address(value)
     except ValueError:
@@ -249,6 +267,17 @@ def _is_date_time(value: str) -> bool:
         return False
     try:
         datetime.strptime(whole, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - the standard has no zone
+    except ValueError:
+        return False
+    return True
+
+
+def _is_slashed_date(value: str) -> bool:
+    parts = _SLASHED_DATE.fullmatch(value)
+    if parts is None:
+        return False
+    try:
+        date(int(parts[1]), int(parts[2]), int(parts[3]))
     except ValueError:
         return False
     return True

@@ -21,7 +21,7 @@ from agent.simulator.licence_shelf import LICENCE_BYTES_MAXIMUM, LicenceShelf
 from agent.simulator.misbehaviour import LICENCES_PATH, PACKAGES_PATH
 from agent.simulator.package_shelf import ByteSource, PackageShelf, ShelvedPackage
 from agent.simulator.refusal import Refusal, ResultCode
-from agent.simulator.tables import Form, Table
+from agent.simulator.rows import Form, Table
 from agent.simulator.validation import NotJson, check, decode, has_form
 
 _MESSAGE_BYTES_MAXIMUM = 64 * 1024

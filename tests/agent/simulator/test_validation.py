@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.simulator import tables
-from agent.simulator.tables import Form, Kind, Row, Table
+from agent.simulator.rows import Form, Kind, Row, Table
 from agent.simulator.validation import NotJson, check, decode
 
 TABLES = [value for value in vars(tables).values() if isinstance(value, Table)]
