@@ -6,8 +6,18 @@ import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from agent.app import signing
 from agent.app.loading import load_all
+from agent.config.centre_settings import (
+    AgentSourceSettings,
+    CentreSettings,
+    PrometheusSourceSettings,
+)
 from agent.config.load import Loaded
+from agent.config.monitoring_settings import MonitoringSettings
+from agent.config.settings import AcsmpSettings
+from agent.config.sign_settings import SignSettings
+from agent.config.tls_settings import ServerTlsSettings
 from agent.errors import ConfigError, ConfigProblem, PermanentError
 from agent.security import keys, tls
 from agent.transport.client import HttpClient
@@ -27,20 +37,10 @@ def load_checked(path: Path) -> Loaded:
 
 
 def _problems_of_files(loaded: Loaded) -> Iterator[ConfigProblem]:
-    device_api = loaded.settings.device_api
-    if device_api is not None and device_api.tls is not None:
-        files = device_api.tls
-        yield from _problem(
-            loaded,
-            "device_api.tls.certificate",
-            functools.partial(
-                tls.server_context,
-                files.certificate,
-                private_key=files.private_key,
-                client_ca=files.client_ca,
-            ),
-        )
-    for index, platform in enumerate(loaded.settings.acsmp):
+    settings = loaded.settings
+    if settings.device_api is not None:
+        yield from _listener(loaded, "device_api", settings.device_api.tls)
+    for index, platform in enumerate(settings.acsmp):
         key_file = platform.sm2_public_key_file
         if key_file is not None:
             yield from _problem(
@@ -48,20 +48,67 @@ def _problems_of_files(loaded: Loaded) -> Iterator[ConfigProblem]:
                 f"acsmp[{index}].sm2_public_key_file",
                 functools.partial(keys.read_public_key, key_file),
             )
-        if platform.ca_file is not None or platform.client_certificate is not None:
-            named = "ca_file" if platform.client_certificate is None else "client_certificate"
-            yield from _problem(
-                loaded,
-                f"acsmp[{index}].{named}",
-                functools.partial(
-                    HttpClient,
-                    base_url=platform.url,
-                    user_agent="",
-                    ca_file=platform.ca_file,
-                    client_certificate=platform.client_certificate,
-                    client_private_key=platform.client_private_key,
-                ),
-            )
+        yield from _client(loaded, f"acsmp[{index}]", platform)
+    if settings.centre is not None:
+        yield from _centre(loaded, settings.centre)
+    for index, receiver in enumerate(settings.monitoring):
+        yield from _client(loaded, f"monitoring[{index}]", receiver)
+        yield from _sign(loaded, f"monitoring[{index}].sign", receiver.sign)
+
+
+def _centre(loaded: Loaded, centre: CentreSettings) -> Iterator[ConfigProblem]:
+    yield from _listener(loaded, "centre", centre.tls)
+    yield from _sign(loaded, "centre.sign", centre.sign)
+    sources = centre.sources
+    if isinstance(sources.nodes, tuple):
+        for index, node in enumerate(sources.nodes):
+            yield from _client(loaded, f"centre.sources.nodes[{index}]", node)
+    if sources.prometheus is not None:
+        yield from _client(loaded, "centre.sources.prometheus", sources.prometheus)
+
+
+def _listener(
+    loaded: Loaded, section: str, files: ServerTlsSettings | None
+) -> Iterator[ConfigProblem]:
+    if files is not None:
+        yield from _problem(
+            loaded,
+            f"{section}.tls.certificate",
+            functools.partial(
+                tls.server_context,
+                files.certificate,
+                private_key=files.private_key,
+                client_ca=files.client_ca,
+            ),
+        )
+
+
+def _client(
+    loaded: Loaded,
+    section: str,
+    server: AcsmpSettings | MonitoringSettings | AgentSourceSettings | PrometheusSourceSettings,
+) -> Iterator[ConfigProblem]:
+    """Try the files with which we call a server; without any there is nothing to try."""
+    certificate = getattr(server, "client_certificate", None)
+    if server.ca_file is None and certificate is None:
+        return
+    yield from _problem(
+        loaded,
+        f"{section}.{'ca_file' if certificate is None else 'client_certificate'}",
+        functools.partial(
+            HttpClient,
+            base_url=server.url,
+            user_agent="",
+            ca_file=server.ca_file,
+            client_certificate=certificate,
+            client_private_key=getattr(server, "client_private_key", None),
+        ),
+    )
+
+
+def _sign(loaded: Loaded, section: str, settings: SignSettings) -> Iterator[ConfigProblem]:
+    for name, read in signing.key_files(settings):
+        yield from _problem(loaded, f"{section}.{name}", read)
 
 
 def _problem(loaded: Loaded, key: str, use: Callable[[], object]) -> Iterator[ConfigProblem]:

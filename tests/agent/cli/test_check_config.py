@@ -104,3 +104,50 @@ def test_keys_and_certificates_are_tried_and_not_only_found(operator):
         ["9:5", "acsmp[0].ca_file"],
     ]
     assert operator("run", "--config", path).status == 2
+
+
+def test_the_keys_and_certificates_of_centre_and_platforms_are_tried_too(operator):
+    (operator.folder / "garbage.pem").write_text("garbage")
+    path = operator.write(
+        f"{NODE}"
+        "centre:\n"
+        "  id: 7\n"
+        "  users: [{username: city, password_file: password}]\n"
+        "  tls: {certificate: garbage.pem, private_key: garbage.pem}\n"
+        "  sign:\n"
+        "    mode: sm2\n"
+        "    public_key_file: garbage.pem\n"
+        "  sources:\n"
+        "    nodes:\n"
+        "      - url: https://192.0.2.21:8123\n"
+        "        password_file: password\n"
+        "        ca_file: garbage.pem\n"
+        "    prometheus:\n"
+        "      url: https://192.0.2.30:9090\n"
+        "      queries: {node_count: 'count(up)'}\n"
+        "      ca_file: garbage.pem\n"
+        "monitoring:\n"
+        "  - name: region\n"
+        "    url: https://monitoring.example\n"
+        "    username: centre-7\n"
+        "    password_file: password\n"
+        "    ca_file: garbage.pem\n"
+        "    sign:\n"
+        "      mode: sm2\n"
+        "      private_key_file: garbage.pem\n"
+        "    centre: {name: c, province: 330000, city: 330100, longitude: 120, latitude: 30}\n"
+    )
+    asked = operator("check-config", "--config", path)
+    assert asked.status == 2
+    head = f"computility-agent: {path}:"
+    places = [line.removeprefix(head).split(": ")[:2] for line in asked.complaints]
+    assert [key for _, key in places] == [
+        "centre.tls.certificate",
+        "centre.sign.public_key_file",
+        "centre.sources.nodes[0].ca_file",
+        "centre.sources.prometheus.ca_file",
+        "monitoring[0].ca_file",
+        "monitoring[0].sign.private_key_file",
+    ]
+    assert [place.split(":")[0] for place, _ in places] == ["5", "8", "13", "17", "23", "26"]
+    assert "garbage.pem: " in asked.complaints[1]
