@@ -10,8 +10,8 @@ import threading
 from pathlib import Path
 
 from agent.app.meter_kinds import MeterKinds
+from agent.centre.bills import spread_meters
 from agent.centre.centre import Centre
-from agent.centre.figuring import spread_meters
 from agent.centre.ledger import Ledger
 from agent.config.settings import Settings
 from agent.errors import NoRoomError, PermanentError, TransientError

@@ -186,9 +186,11 @@ class Ledger:
                 self._meters = {}
             return fates
 
-    def around(self, name: str, start_at: datetime) -> tuple[MeterReading, ...]:
-        """Return every reading that has a say in the hour from `start_at` on."""
-        first, last = start_at - MARGIN, start_at + HOUR + MARGIN
+    def around(
+        self, name: str, start_at: datetime, *, end_at: datetime | None = None
+    ) -> tuple[MeterReading, ...]:
+        """Return every reading that has a say in the hour, or the time, from `start_at` on."""
+        first, last = start_at - MARGIN, (end_at or start_at + HOUR) + MARGIN
         with self._database.transaction() as statements:
             meter = readings.meter_ids(statements).get(name)
             if meter is None:
@@ -198,6 +200,25 @@ class Ledger:
                 meter,
                 first_us=microseconds_of(first),
                 last_us=microseconds_of(last),
+            )
+
+    def register_rows(
+        self, name: str, *, is_water: bool, start_at: datetime, end_at: datetime
+    ) -> list[tuple[int, int | None, int | None]]:
+        """Return what `around` does, as time in microseconds, register, and number of the marker.
+
+        The register is None where a reading does not tell it.
+        """
+        with self._database.transaction() as statements:
+            meter = readings.meter_ids(statements).get(name)
+            if meter is None:
+                return []
+            return readings.register_rows(
+                statements,
+                meter,
+                is_water=is_water,
+                first_us=microseconds_of(start_at - MARGIN),
+                last_us=microseconds_of(end_at + MARGIN),
             )
 
     def latest(self, name: str, *, until: datetime) -> MeterReading | None:
@@ -281,10 +302,15 @@ class Ledger:
 
         With another mark than that of now it stays open: a reading came in between.
         """
+        self.settle_all([(hour, mark, closed)])
+
+    def settle_all(self, settled: Iterable[tuple[int, int, CentreHour | None]]) -> None:
+        """Do the same for several hours, each with its mark: for all of them, or none."""
         with self._database.transaction() as statements:
-            if closed is not None:
-                hours.write(statements, closed)
-            hours.settle(statements, hour, mark=mark)
+            for hour, mark, closed in settled:
+                if closed is not None:
+                    hours.write(statements, closed)
+                hours.settle(statements, hour, mark=mark)
 
     def reopen(self, first: datetime, last: datetime) -> None:
         """Let the hours between two times be closed again."""

@@ -9,24 +9,23 @@ from agent.metering.explain import Step, time_text
 from agent.metering.hours import HOUR
 from agent.model.metering import Figure, Quality
 
-_METHOD = "certificates of the period, spread by consumption"
+_METHOD = "what was bought for the period, spread by consumption"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificatePeriod:
     """Is what certificates cover: an amount for the time from `start_at` to before `end_at`.
 
-    One certificate stands for 1000 kWh. `bundled_joules` is the part that came with power that is
-    counted as purchased already; it is not counted again. `consumption_joules` is what the centre
-    used in the known hours of the period, None until the period has ended: before that no share is
-    right.
+    One certificate stands for 1000 kWh. Those that came with power which is counted as purchased
+    do not belong in it, since they would count that power again. `consumption_joules` is what the
+    centre used in the known hours of the period, None until the period has ended: before that no
+    share is right.
     """
 
     start_at: datetime
     end_at: datetime
     amount_joules: int
     consumption_joules: int | None = None
-    bundled_joules: int = 0
 
 
 def certificate_hour(
@@ -38,7 +37,7 @@ def certificate_hour(
     that all shares together never exceed what was bought. An hour outside the period has none.
     """
     if start_at < period.start_at or start_at + HOUR > period.end_at:
-        return _figure(0, coverage=1.0, text="no certificates were bought for this hour")
+        return _figure(0, coverage=1.0, text="nothing was bought for this hour")
     if consumption.value is None:
         reason = f"the hour's consumption is not known: {consumption.reason}"
         return _unknown(reason, coverage=consumption.coverage_ratio)
@@ -47,14 +46,10 @@ def certificate_hour(
         end = time_text(period.end_at)
         reason = f"the share is known when the period has ended ({end}) and its hours are closed"
         return _unknown(reason, coverage=0.0)
-    amount = max(0, period.amount_joules - period.bundled_joules)
     if whole < consumption.value:
         return _unknown("the hour's consumption exceeds the period's", coverage=0.0)
-    value = amount * consumption.value // whole if whole else 0
-    text = (
-        f"({period.amount_joules} - {period.bundled_joules}) × {consumption.value} ÷ {whole} "
-        f"= {value}"
-    )
+    value = period.amount_joules * consumption.value // whole if whole else 0
+    text = f"{period.amount_joules} × {consumption.value} ÷ {whole} = {value}"
     return _figure(value, coverage=consumption.coverage_ratio, text=text)
 
 
@@ -62,7 +57,7 @@ def _figure(value: int, *, coverage: float, text: str) -> tuple[Figure, tuple[St
     figure = Figure(
         value=value, coverage_ratio=coverage, quality=Quality.INTERPOLATED, method=_METHOD
     )
-    return figure, (Step(text=f"Certificates: {text}.", fields={"value": value}),)
+    return figure, (Step(text=f"Bought: {text}.", fields={"value": value}),)
 
 
 def _unknown(reason: str, *, coverage: float) -> tuple[Figure, tuple[Step, ...]]:
@@ -73,4 +68,4 @@ def _unknown(reason: str, *, coverage: float) -> tuple[Figure, tuple[Step, ...]]
         method=_METHOD,
         reason=reason,
     )
-    return figure, (Step(text=f"Certificates: not known; {reason}."),)
+    return figure, (Step(text=f"Bought: not known; {reason}."),)

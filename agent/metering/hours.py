@@ -45,12 +45,20 @@ def register_hour(
     *,
     traits: RegisterTraits,
     start_at: datetime,
+    end_at: datetime | None = None,
     edge_gap_seconds: float = EDGE_GAP_SECONDS,
 ) -> tuple[Figure, tuple[Step, ...]]:
-    """Return what a register counted in the hour from `start_at` on, and how it was found."""
+    """Return what a register counted in the hour from `start_at` on, and how it was found.
+
+    With `end_at` it is the time up to there; readings are then needed as for an hour of its length.
+    """
     intervals = register_intervals(readings, traits=traits)
     return hour_of_intervals(
-        intervals, traits=traits, start_at=start_at, edge_gap_seconds=edge_gap_seconds
+        intervals,
+        traits=traits,
+        start_at=start_at,
+        end_at=end_at,
+        edge_gap_seconds=edge_gap_seconds,
     )
 
 
@@ -59,11 +67,12 @@ def hour_of_intervals(
     *,
     traits: RegisterTraits,
     start_at: datetime,
+    end_at: datetime | None = None,
     edge_gap_seconds: float = EDGE_GAP_SECONDS,
 ) -> tuple[Figure, tuple[Step, ...]]:
     """Return the same as `register_hour`, from intervals that may serve many hours."""
     steps: list[Step] = []
-    end_at = start_at + HOUR
+    end_at = end_at or start_at + HOUR
     start = find_edge(intervals, start_at, gap_seconds=edge_gap_seconds, steps=steps)
     end = find_edge(intervals, end_at, gap_seconds=edge_gap_seconds, steps=steps)
     reason = start.reason or end.reason
@@ -72,11 +81,17 @@ def hour_of_intervals(
         _describe(inside, traits=traits, steps=steps)
         reason = _trouble(inside)
     if reason is not None:
-        coverage = _coverage(intervals, start_at=start_at, gap_seconds=edge_gap_seconds)
+        coverage = _coverage(
+            intervals, start_at=start_at, end_at=end_at, gap_seconds=edge_gap_seconds
+        )
         return _unknown(reason, coverage=coverage, steps=steps)
     value = _total(intervals, start=start, end=end, inside=inside, steps=steps)
-    measured = start.on_reading and end.on_reading
-    figure = Figure(
+    return register_figure(value, measured=start.on_reading and end.on_reading), tuple(steps)
+
+
+def register_figure(value: int, *, measured: bool) -> Figure:
+    """Return the figure of a register that is known at both edges; `measured`: by a reading."""
+    return Figure(
         value=value,
         coverage_ratio=1.0,
         quality=Quality.MEASURED if measured else Quality.INTERPOLATED,
@@ -86,7 +101,6 @@ def hour_of_intervals(
             else "difference of register readings, with a line between readings at an edge"
         ),
     )
-    return figure, tuple(steps)
 
 
 def _total(
@@ -119,9 +133,10 @@ def _trouble(inside: Sequence[Interval]) -> str | None:
     return next((describe_trouble(each) for each in inside if not is_smooth(each)), None)
 
 
-def _coverage(intervals: Sequence[Interval], *, start_at: datetime, gap_seconds: float) -> float:
-    """Return the share of an hour in which the register's course is known."""
-    end_at = start_at + HOUR
+def _coverage(
+    intervals: Sequence[Interval], *, start_at: datetime, end_at: datetime, gap_seconds: float
+) -> float:
+    """Return the share of a time in which the register's course is known."""
     covered = timedelta()
     for interval in intervals:
         if interval.end_at <= start_at or interval.start_at >= end_at or not is_smooth(interval):
@@ -129,7 +144,7 @@ def _coverage(intervals: Sequence[Interval], *, start_at: datetime, gap_seconds:
         inside = interval.start_at >= start_at and interval.end_at <= end_at
         if inside or (interval.end_at - interval.start_at).total_seconds() <= gap_seconds:
             covered += min(end_at, interval.end_at) - max(start_at, interval.start_at)
-    return covered / HOUR
+    return covered / (end_at - start_at)
 
 
 def _describe(inside: Sequence[Interval], *, traits: RegisterTraits, steps: list[Step]) -> None:
@@ -217,7 +232,9 @@ def power_hour(
     Below `threshold_ratio` of the hour the value is None. Samples are left out that are below 0, no
     number, or above `rate_maximum` watts by more than a fifth.
     """
-    most = math.inf if rate_maximum is None else rate_maximum * RATE_TOLERANCE_RATIO
+    most = math.inf
+    if rate_maximum is not None and math.isfinite(rate_maximum) and rate_maximum > 0:
+        most = rate_maximum * RATE_TOLERANCE_RATIO
     samples = _samples(readings, most_watts=most)
     end_at = start_at + HOUR
     areas: list[float] = []

@@ -90,6 +90,15 @@ class PairRule:
         moved = self.rate * RATE_TOLERANCE_RATIO * gap_microseconds / _MICROSECONDS
         return math.ceil(moved + self._fixed)
 
+    def is_plain(self, step: int, gap_microseconds: int) -> bool:
+        """Tell whether `judge` makes an increase of a step, and nothing can cast doubt on it."""
+        if step < 0:
+            return False
+        limit = self.limit(gap_microseconds)
+        if limit is None:
+            return True
+        return step <= limit and (self.modulus is None or step + self.modulus > limit)
+
     def fits(self, first: Point, second: Point) -> bool:
         """Tell whether two points of one segment could be neighbours in plain growth."""
         if first.value is None or second.value is None or first.segment != second.segment:

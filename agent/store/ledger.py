@@ -59,9 +59,26 @@ _FIRST = """
     );
 """
 
+_SECOND = """
+    -- The most that the register can count in a second (watts, or millilitres a second).
+    ALTER TABLE meters ADD COLUMN rate_maximum REAL;
+
+    -- What a reading said before it was corrected, as in `readings`; the last one is there.
+    CREATE TABLE superseded (
+        superseded_id INTEGER PRIMARY KEY,
+        meter_id INTEGER NOT NULL REFERENCES meters (meter_id),
+        taken_us INTEGER NOT NULL,
+        corrected_us INTEGER NOT NULL,
+        energy_joules INTEGER,
+        water_millilitres INTEGER,
+        power_watts REAL
+    );
+    CREATE INDEX superseded_by_time ON superseded (meter_id, taken_us);
+"""
+
 LEDGER = Schema(
     file_name=FILE_NAME,
-    migrations=(_FIRST,),
+    migrations=(_FIRST, _SECOND),
     remedy="import the readings again that were kept elsewhere",
 )
 

@@ -53,23 +53,26 @@ def write_traits(statements: sqlite3.Connection, meter: int, traits: RegisterTra
     # As texts, because a modulus in joules may pass 63 bits.
     told = (each if each is None else str(each) for each in (traits.modulus, traits.resolution))
     statements.execute(
-        "UPDATE meters SET modulus = ?, resolution = ?, starts_at_zero = ? WHERE meter_id = ?",
-        (*told, traits.starts_at_zero, meter),
+        "UPDATE meters SET modulus = ?, resolution = ?, starts_at_zero = ?, rate_maximum = ? "
+        "WHERE meter_id = ?",
+        (*told, traits.starts_at_zero, traits.rate_maximum, meter),
     )
 
 
 def traits_of(statements: sqlite3.Connection, name: str) -> RegisterTraits:
     """Return what a meter last told of its register; nothing where it never did."""
     row = statements.execute(
-        "SELECT modulus, resolution, starts_at_zero FROM meters WHERE name = ?", (name,)
+        "SELECT modulus, resolution, starts_at_zero, rate_maximum FROM meters WHERE name = ?",
+        (name,),
     ).fetchone()
     if row is None:
         return RegisterTraits()
-    modulus, resolution, starts_at_zero = row
+    modulus, resolution, starts_at_zero, rate_maximum = row
     return RegisterTraits(
         modulus=None if modulus is None else int(modulus),
         resolution=None if resolution is None else int(resolution),
         starts_at_zero=bool(starts_at_zero),
+        rate_maximum=rate_maximum,
     )
 
 
@@ -131,6 +134,22 @@ def between(
             power_watts=power_watts,
             reset_marker=marker,
         )
+
+
+def register_rows(
+    statements: sqlite3.Connection, meter: int, *, is_water: bool, first_us: int, last_us: int
+) -> list[tuple[int, int | None, int | None]]:
+    """Return time, register and number of the marker of what `around` returns, in its order."""
+    before, after = neighbours(statements, meter, first_us=first_us, last_us=last_us)
+    column = "water_millilitres" if is_water else "energy_joules"
+    cursor = statements.cursor()
+    cursor.row_factory = None  # plain tuples: there are many
+    cursor.execute(
+        f"SELECT taken_us, {column}, marker_id FROM readings "  # noqa: S608 - one of two names
+        "WHERE meter_id = ? AND taken_us BETWEEN ? AND ? ORDER BY taken_us",
+        (meter, first_us if before is None else before, last_us if after is None else after),
+    )
+    return cursor.fetchall()
 
 
 def around(

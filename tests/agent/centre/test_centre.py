@@ -11,8 +11,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from agent.app import centre_metrics
+from agent.centre.bills import spread_meters
 from agent.centre.centre import Centre
-from agent.centre.figuring import spread_meters
 from agent.centre.importing import MOST_REFUSED
 from agent.centre.ledger import Ledger
 from agent.config.meter_settings import LedgerSettings, MeterSettings

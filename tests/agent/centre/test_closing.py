@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.centre.bills import spread_meters
 from agent.centre.closing import Closer
-from agent.centre.figuring import HourMaker, spread_meters
+from agent.centre.figuring import HourMaker
 from agent.centre.ledger import Ledger
 from agent.config.meter_settings import LedgerSettings, MeterSettings
-from agent.model.metering import CentreHour, Figure, MeterReading, Quality
+from agent.model.metering import CentreHour, Figure, MeterReading, Quality, RegisterTraits
 from agent.store.ledger import start_of
 from agent.store.readings import Source
 from tests.agent.centre.conftest import KWH, START, SetClock, at
@@ -172,6 +173,60 @@ def test_the_settings_tell_where_a_register_wraps(tmp_path: Path) -> None:
     book.keep("incomer", *(at(600 * n, kwh=(97 + n) % 100) for n in range(7)))
     book.closer.close_due()
     assert book.ledger.hour(START).facility.value == 6 * KWH
+    book.ledger.close()
+
+
+def test_the_most_that_a_meter_tells_of_itself_unmasks_a_wrong_reading(tmp_path: Path) -> None:
+    book = Book(
+        tmp_path,
+        meter("told", "facility_total"),
+        meter("set", "it", rated_power_kw=1000),
+        meter("cold", "water"),
+    )
+    for name in ("told", "set", "cold"):
+        book.ledger.keep_traits(name, RegisterTraits(rate_maximum=10_000))
+    book.clock.pass_time(2 * 3600)
+    # 60 kW, where the meter itself can count 10 kW.
+    book.keep("told", *minutes(1, kwh_per_hour=60))
+    book.keep("set", *minutes(1, kwh_per_hour=60))
+    book.keep("cold", *(at(60 * n, water_millilitres=60 * 30_000 * n) for n in range(61)))
+    book.closer.close_due()
+    hour = book.ledger.hour(START)
+    assert hour.facility.value is None
+    assert "no more than" in str(hour.facility.reason)
+    # What the operator says goes before it.
+    assert hour.it.value == 60 * KWH
+    assert hour.water.value is None
+    book.ledger.close()
+
+
+@pytest.mark.parametrize("rated_kw", [None, 2])
+def test_power_above_what_the_meter_can_tell_is_left_out(
+    tmp_path: Path, rated_kw: float | None
+) -> None:
+    book = Book(tmp_path, meter("pdu", "it", rated_power_kw=rated_kw))
+    if rated_kw is None:
+        book.ledger.keep_traits("pdu", RegisterTraits(rate_maximum=2000))
+    book.clock.pass_time(2 * 3600)
+    book.keep("pdu", *(at(15 * n, power_watts=9e9 if n == 99 else 1000.0) for n in range(241)))
+    book.closer.close_due()
+    assert book.ledger.hour(START).it.value == 3_600_000
+    book.ledger.close()
+
+
+def test_hours_that_are_closed_together_are_those_that_are_explained(tmp_path: Path) -> None:
+    book = Book(tmp_path, meter("a", "facility_total", rollover_kwh=100.0), meter("b", "-it", "it"))
+    book.clock.pass_time(40 * 3600)
+    kwh = [(97 + 0.01 * n) % 100 for n in range(40 * 60)]
+    book.keep("a", *(at(60 * n + 5, kwh=kwh[n]) for n in range(40 * 60) if n % 700 > 40))
+    book.keep("b", at(0, kwh=3), *(at(900 * n, kwh=3 + n % 50) for n in range(1, 140)))
+    book.closer.close_due()
+    closed = [each for each in book.hours() if START <= each.start_at < START + 39 * HOUR]
+    assert len(closed) == 39
+    assert 20 < sum(each.facility.value is not None for each in closed) < 39
+    for each in closed:
+        made, _ = book.maker.make(each.start_at, version=each.version, closed_at=each.closed_at)
+        assert made == each
     book.ledger.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from agent.centre.ledger import Ledger, doubtful_spans
 from agent.errors import TransientError
 from agent.model.metering import MeterReading, RegisterTraits
-from agent.store.ledger import hour_at, microseconds_of, moment_of, start_of
+from agent.store.ledger import LEDGER, hour_at, microseconds_of, moment_of, start_of
 from agent.store.readings import Source
 from tests.agent.centre.conftest import START, at
 
@@ -97,12 +98,27 @@ def test_what_was_kept_is_there_after_the_next_start(tmp_path: Path) -> None:
     first = Ledger(tmp_path)
     reading = at(0.25, kwh=1.5, water_millilitres=7, power_watts=1.25, reset_marker="serial 7")
     keep(first, reading)
-    first.keep_traits("a", RegisterTraits(modulus=2**70, resolution=3, starts_at_zero=True))
+    traits = RegisterTraits(modulus=2**70, rate_maximum=0.75, resolution=3, starts_at_zero=True)
+    first.keep_traits("a", traits)
     first.close()
     again = Ledger(tmp_path)
     assert again.around("a", START) == (reading,)
-    assert again.traits("a") == RegisterTraits(modulus=2**70, resolution=3, starts_at_zero=True)
+    assert again.traits("a") == traits
     again.close()
+
+
+def test_a_ledger_of_the_first_schema_is_taken_over(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "ledger.db")
+    old.executescript(LEDGER.migrations[0] + "PRAGMA user_version = 1;")
+    old.execute("INSERT INTO meters VALUES (1, 'a', '100', NULL, 0)")
+    taken_us = microseconds_of(START)
+    old.execute("INSERT INTO readings VALUES (1, ?, 7, NULL, NULL, NULL, 1)", (taken_us,))
+    old.commit()
+    old.close()
+    ledger = Ledger(tmp_path)
+    assert ledger.traits("a") == RegisterTraits(modulus=100)
+    assert [each.energy_joules for each in ledger.around("a", START)] == [7]
+    ledger.close()
 
 
 def test_a_ledger_belongs_to_one_at_a_time(tmp_path: Path) -> None:

@@ -137,7 +137,6 @@ PERIOD = CertificatePeriod(
     end_at=START + timedelta(hours=10),
     amount_joules=1000,
     consumption_joules=4000,
-    bundled_joules=200,
 )
 
 
@@ -149,11 +148,11 @@ def share(period: CertificatePeriod, *, hours: int, consumption: Figure) -> Figu
     return figure
 
 
-def test_certificates_are_spread_by_consumption_without_those_of_bought_power() -> None:
-    assert share(PERIOD, hours=0, consumption=known(1001)).value == 800 * 1001 // 4000
+def test_certificates_are_spread_by_consumption_and_rounded_down() -> None:
+    assert share(PERIOD, hours=0, consumption=known(1001)).value == 1000 * 1001 // 4000
 
 
-@pytest.mark.parametrize(("hours", "value"), [(-1, 0), (0, 200), (9, 200), (10, 0)])
+@pytest.mark.parametrize(("hours", "value"), [(-1, 0), (0, 250), (9, 250), (10, 0)])
 def test_certificates_count_for_the_hours_of_their_period(hours: int, value: int) -> None:
     assert share(PERIOD, hours=hours, consumption=known(1000)).value == value
 
@@ -177,26 +176,21 @@ def test_a_period_in_which_nothing_was_used_has_no_shares() -> None:
 @given(
     used=st.lists(st.integers(0, 10**12), min_size=10, max_size=10),
     amount=st.integers(0, 10**13),
-    bundled=st.integers(0, 10**13),
 )
-def test_all_shares_together_never_exceed_what_was_bought(
-    used: list[int], amount: int, bundled: int
-) -> None:
+def test_all_shares_together_never_exceed_what_was_bought(used: list[int], amount: int) -> None:
     period = CertificatePeriod(
         start_at=START,
         end_at=START + timedelta(hours=10),
         amount_joules=amount,
         consumption_joules=sum(used),
-        bundled_joules=bundled,
     )
     values = [
         share(period, hours=index, consumption=known(value)).value or 0
         for index, value in enumerate(used)
     ]
 
-    bought = max(0, amount - bundled)
-    assert sum(values) <= bought
-    assert sum(values) > bought - 10 or sum(used) == 0
+    assert sum(values) <= amount
+    assert sum(values) > amount - 10 or sum(used) == 0
 
 
 FIGURES = st.one_of(
