@@ -8,12 +8,15 @@ from __future__ import annotations
 import logging
 import threading
 from pathlib import Path
+from typing import Protocol
 
-from agent.app.meter_kinds import MeterKinds
 from agent.centre.bills import spread_meters
 from agent.centre.centre import Centre
 from agent.centre.ledger import Ledger
+from agent.centre.meter_threads import Pause
+from agent.config.meter_settings import MeterSettings
 from agent.config.settings import Settings
+from agent.contracts import Meter
 from agent.errors import NoRoomError, PermanentError, TransientError
 from agent.model.clock import Clock
 
@@ -22,7 +25,20 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 60.0
 
 
-def open_centre(settings: Settings, *, kinds: MeterKinds, clock: Clock) -> Centre:
+class OpensMeters(Protocol):
+    """Builds meters of the kinds that are installed."""
+
+    def open(self, settings: MeterSettings) -> Meter:
+        """Return a meter, of which nothing has been asked yet."""
+
+
+def open_centre(
+    settings: Settings,
+    *,
+    kinds: OpensMeters,
+    clock: Clock,
+    pause: Pause = threading.Event.wait,
+) -> Centre:
     """Return the centre of a configuration with its ledger open; nothing is read yet.
 
     Raises:
@@ -36,6 +52,7 @@ def open_centre(settings: Settings, *, kinds: MeterKinds, clock: Clock) -> Centr
         settings=settings.ledger,
         clock=clock,
         open_meter=kinds.open,
+        pause=pause,
     )
 
 
@@ -46,13 +63,15 @@ class CentreService:
         self,
         settings: Settings,
         *,
-        kinds: MeterKinds,
+        kinds: OpensMeters,
         clock: Clock,
+        pause: Pause = threading.Event.wait,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._settings = settings
         self._kinds = kinds
         self._clock = clock
+        self._pause = pause
         self._retry_seconds = retry_seconds
         self._centre: Centre | None = None
         self._trouble: str | None = None
@@ -104,7 +123,9 @@ class CentreService:
             if self._stopping.is_set():
                 return True
             try:
-                centre = open_centre(self._settings, kinds=self._kinds, clock=self._clock)
+                centre = open_centre(
+                    self._settings, kinds=self._kinds, clock=self._clock, pause=self._pause
+                )
             except (PermanentError, TransientError, NoRoomError) as error:
                 if error.reason != self._trouble:
                     logger.error("event=ledger_unusable reason=%s", error)  # noqa: TRY400

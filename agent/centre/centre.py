@@ -16,7 +16,7 @@ from agent.centre.figuring import HourMaker
 from agent.centre.importing import Imported, import_file
 from agent.centre.keeper import ReadingKeeper
 from agent.centre.ledger import Ledger
-from agent.centre.meter_threads import MeterThread, MeterThreads, OpenMeter
+from agent.centre.meter_threads import MeterThread, MeterThreads, OpenMeter, Pause
 from agent.centre.status import MeterStatus
 from agent.config.kinds import time_zone
 from agent.config.meter_settings import LedgerSettings, MeterSettings
@@ -35,7 +35,8 @@ class Centre:
     """Answers for the meters and the hours of a centre; safe in every thread.
 
     It takes an open ledger and closes it. Without `start` it reads no meter and closes no hour by
-    itself, which is what a command beside no running agent needs.
+    itself, which is what a command beside no running agent needs. `pause` is how its meters wait
+    where `clock` is not that of this machine.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Centre:
         settings: LedgerSettings,
         clock: Clock,
         open_meter: OpenMeter,
+        pause: Pause = threading.Event.wait,
     ) -> None:
         self._ledger = ledger
         self._meters = tuple(meters)
@@ -71,6 +73,7 @@ class Centre:
                     keeper=self._keeper,
                     watch=watch,
                     clock=clock,
+                    pause=pause,
                     kept_for=timedelta(days=settings.readings_days),
                 )
                 for meter in meters

@@ -13,6 +13,7 @@ logger = logging.getLogger(__name__)
 
 # A time server that trims the clock, or a busy machine, stays below it.
 STEP_SECONDS = 30.0
+_SAME_MOMENT_SECONDS = 1.0
 
 
 class ClockWatch:
@@ -28,7 +29,7 @@ class ClockWatch:
     def check(self) -> None:
         """Compare the two clocks since the last time."""
         with self._lock:
-            now, monotonic = self._clock.now(), self._clock.monotonic()
+            now, monotonic = self._look()
             expected = self._wall + timedelta(seconds=monotonic - self._monotonic)
             self._wall, self._monotonic = now, monotonic
         if abs((now - expected).total_seconds()) > STEP_SECONDS:
@@ -36,3 +37,11 @@ class ClockWatch:
                 "event=clock_set before=%s after=%s", expected.isoformat(), now.isoformat()
             )
             self._on_step(expected, now)
+
+    def _look(self) -> tuple[datetime, float]:
+        """Return what both clocks show at one moment, however long this thread was held up."""
+        while True:
+            before = self._clock.monotonic()
+            now, after = self._clock.now(), self._clock.monotonic()
+            if after - before < _SAME_MOMENT_SECONDS:
+                return now, after

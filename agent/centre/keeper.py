@@ -52,6 +52,7 @@ class ReadingKeeper:
         self._lock = threading.Lock()
         self._refused: dict[str, str | None] = {}
         self._trouble: str | None = None
+        self._being_written = 0
         self._thread = threading.Thread(target=self._run, name="meter-readings", daemon=True)
 
     def start(self) -> None:
@@ -83,7 +84,8 @@ class ReadingKeeper:
     @property
     def waiting(self) -> int:
         """Is how many readings are not on the disk yet."""
-        return len(self._waiting)
+        with self._lock:
+            return len(self._waiting) + self._being_written
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -104,6 +106,7 @@ class ReadingKeeper:
         while True:
             with self._lock:
                 batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+                self._being_written = len(batch)
             if not batch:
                 return
             now = self._clock.now()
@@ -122,12 +125,15 @@ class ReadingKeeper:
             if self._trouble is not None:
                 logger.info("event=readings_kept_again waiting=%d", len(self._waiting))
             self._trouble = None
+            with self._lock:
+                self._being_written = 0
             refused = dict(kept.refused)
             for place, (name, _) in enumerate(batch):
                 self._tell(name, refused.get(place))
 
     def _put_back(self, batch: list[NamedReading]) -> None:
         with self._lock:
+            self._being_written = 0
             room = MOST_WAITING - len(self._waiting)
             self._waiting.extendleft(reversed(batch[max(0, len(batch) - room) :]))
 

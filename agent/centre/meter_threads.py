@@ -22,6 +22,8 @@ from agent.store.readings import Source
 logger = logging.getLogger(__name__)
 
 OpenMeter = Callable[[MeterSettings], Meter]
+# Waits for an event, at most so many seconds of the centre's clock; tells whether it is set.
+Pause = Callable[[threading.Event, float], bool]
 
 # Meters have deadlines of their own that end sooner; a thread that is still busy then hangs.
 STALLED_SECONDS = 60.0
@@ -44,8 +46,10 @@ class MeterThread:
         clock: Clock,
         kept_for: timedelta,
         stalled_seconds: float = STALLED_SECONDS,
+        pause: Pause = threading.Event.wait,
     ) -> None:
         self.settings = settings
+        self._pause = pause
         self._open_meter = open_meter
         self._ledger = ledger
         self._keeper = keeper
@@ -106,7 +110,7 @@ class MeterThread:
 
     def _run(self) -> None:
         due = self._clock.monotonic()
-        while not self._stopping.wait(max(0.0, due - self._clock.monotonic())):
+        while not self._pause(self._stopping, max(0.0, due - self._clock.monotonic())):
             self._busy_since = self._clock.monotonic()
             try:
                 pause_seconds = self._pass()

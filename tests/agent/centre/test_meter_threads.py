@@ -242,6 +242,81 @@ def test_readings_wait_while_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -
     keeper.stop(timeout_seconds=2)
 
 
+def test_what_is_being_written_still_waits() -> None:
+    """Who is told that nothing waits may rely on it that everything is on the disk."""
+    is_written, is_asked = threading.Event(), threading.Event()
+
+    class SlowDisk:
+        def keep(self, named, **_: object):
+            from agent.centre.ledger import Kept
+
+            is_asked.set()
+            is_written.wait(30)
+            return Kept(accepted=len(named))
+
+    clock = SetClock()
+    keeper = ReadingKeeper(
+        SlowDisk(),  # type: ignore[arg-type]
+        settings=LedgerSettings(),
+        clock=clock,
+        watch=ClockWatch(clock, on_step=lambda *_: None),
+        gather_seconds=0.0,
+    )
+    keeper.start()
+    keeper.hand_in("a", at(0, kwh=1))
+    assert is_asked.wait(10)
+    assert keeper.waiting == 1
+    is_written.set()
+    wait_until(lambda: keeper.waiting == 0)
+    keeper.stop(timeout_seconds=2)
+
+
+def test_a_meter_waits_as_it_is_told_to(ledger: Ledger, clock: SetClock) -> None:
+    waits: list[float] = []
+
+    def pause(stopping: threading.Event, seconds: float) -> bool:
+        waits.append(seconds)
+        clock.pass_time(seconds)
+        return len(waits) > 3
+
+    watch = ClockWatch(clock, on_step=lambda *_: None)
+    meter = FakeMeter(says=lambda: MeterReading(taken_at=clock.now(), energy_joules=1))
+    thread = MeterThread(
+        MeterSettings(name="a", kind="fake", interval_seconds=600),
+        open_meter=lambda _: meter,  # type: ignore[arg-type, return-value]
+        ledger=ledger,
+        keeper=ReadingKeeper(ledger, settings=LedgerSettings(), clock=clock, watch=watch),
+        watch=watch,
+        clock=clock,
+        kept_for=timedelta(days=400),
+        pause=pause,
+    )
+    thread.start()
+    wait_until(lambda: meter.is_closed)
+    thread.stop(timeout_seconds=2)
+    assert (waits, meter.times) == ([0, 600, 600, 600], 3)
+
+
+def test_being_held_up_between_two_clocks_is_no_step() -> None:
+    class HeldUp(SetClock):
+        """Lets a minute go by between the first two looks, as a suspended process does."""
+
+        looks = 0
+
+        def now(self):
+            self.looks += 1
+            seen = super().now()
+            if self.looks == 2:
+                self.pass_time(60)
+            return seen
+
+    clock, steps = HeldUp(), []
+    watch = ClockWatch(clock, on_step=lambda *each: steps.append(each))
+    watch.check()
+    watch.check()
+    assert steps == []
+
+
 def test_a_clock_that_is_set_is_noticed_once() -> None:
     clock, steps = SetClock(), []
     watch = ClockWatch(clock, on_step=lambda before, after: steps.append((before, after)))
