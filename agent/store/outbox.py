@@ -57,10 +57,11 @@ class Outbox:
         # By position: when a message may be tried again, where the disk had no room to note it.
         self._held_us: dict[int, int] = {}
 
-    def enqueue(self, stream: str, *, key: str, body: bytes) -> bool:
+    def enqueue(self, stream: str, *, key: str, body: bytes, again: bool = False) -> bool:
         """Write a message down behind the others; False where the platform has it, or will get it.
 
-        It takes the place of one with the same key that waits or was refused.
+        It takes the place of one with the same key that waits or was refused. With `again` it is
+        sent once more where the platform took or refused the same.
 
         Raises:
             NoRoomError: the disk or the quota is full; what waits is kept.
@@ -76,9 +77,9 @@ class Outbox:
                 last = statements.execute(
                     "SELECT digest FROM delivered WHERE stream = ? AND key = ?", (stream, key)
                 ).fetchone()
-                if last is not None and last[0] == outbox_file.digest(body):
+                if not again and last is not None and last[0] == outbox_file.digest(body):
                     return False
-            elif bytes(row["body"]) == body:
+            elif bytes(row["body"]) == body and (row["refused_us"] is None or not again):
                 # One that was refused is not asked for again until something changes.
                 return False
             self._make_room(statements, len(body) - (len(row["body"]) if row is not None else 0))

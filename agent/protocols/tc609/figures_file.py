@@ -1,8 +1,9 @@
 """The YAML file of figures that no meter gives: a person fills it in.
 
-`project` holds what stands in 算力投入, `always` what is true of every month until it is changed,
-`months` what is true of one month, such as "2026-01"; the month goes before `always`. A figure that
-meters give may stand in a month, too: it counts where the meters do not know it.
+`project` holds what stands in 算力投入 of every project, `projects` what is true of one by its name,
+`always` what is true of every month until it is changed, `months` what is true of one month, such
+as "2026-01". What is said of one goes before what is said of all. A figure that meters give may
+stand in a month, too: it counts where the meters do not know it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.config import yaml_source
 from agent.config.findings import Findings, quoted
@@ -29,7 +30,7 @@ MAXIMUM_TEXT_CHARACTERS = 800
 _LARGEST = 1e15
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
-_SECTIONS = ("project", "always", "months")
+_SECTIONS = ("project", "projects", "always", "months")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +38,13 @@ class Figures:
     """Is what a person filled in, by the keys of the map."""
 
     project: Mapping[str, Value] = field(default_factory=dict)
+    projects: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     always: Mapping[str, Value] = field(default_factory=dict)
     months: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+
+    def of_project(self, name: str) -> Mapping[str, Value]:
+        """Return what holds of a project."""
+        return {**self.project, **self.projects.get(name, {})}
 
     def of_month(self, month: str) -> Mapping[str, Value]:
         """Return what holds in a month such as "2026-01"."""
@@ -53,7 +59,7 @@ def parse_figures(content: bytes, *, file: str, report_map: ReportMap) -> Figure
     """
     findings = Findings(file)
     root = yaml_source.parse(
-        content, findings=findings, least="one of project, always and months",
+        content, findings=findings, least="one of project, projects, always and months",
         example='sections such as "always:"',
     )  # fmt: skip
     if root is None:
@@ -67,13 +73,21 @@ def parse_figures(content: bytes, *, file: str, report_map: ReportMap) -> Figure
             _unknown(entry.key, "", known=_SECTIONS, place=entry.place, findings=findings)
         elif entry.key == "project":
             values = _values(entry.value, "project", kinds=project, findings=findings)
-            figures = Figures(project=values, always=figures.always, months=figures.months)
+            figures = replace(figures, project=values)
+        elif entry.key == "projects":
+            projects = {
+                one.key: _values(
+                    one.value, join_key("projects", one.key), kinds=project, findings=findings
+                )
+                for one in _entries(entry.value, "projects", findings=findings)
+            }
+            figures = replace(figures, projects=projects)
         elif entry.key == "always":
             values = _values(entry.value, "always", kinds=always, findings=findings)
-            figures = Figures(project=figures.project, always=values, months=figures.months)
+            figures = replace(figures, always=values)
         else:
             months = _months(entry.value, kinds=month, findings=findings)
-            figures = Figures(project=figures.project, always=figures.always, months=months)
+            figures = replace(figures, months=months)
     findings.raise_problems()
     return figures
 

@@ -138,10 +138,10 @@ def render(
 
 
 def render_investment(
-    figures: Figures, *, report_map: ReportMap
+    figures: Figures, *, project: str, report_map: ReportMap
 ) -> tuple[Mapping[str, Value], tuple[MissingMember, ...]]:
     """Return 算力投入 of a project by wire names (table A.2-1), and what is missing of it."""
-    members, absent = _members(report_map.investment, figures.project)
+    members, absent = _members(report_map.investment, figures.of_project(project))
     return members, tuple(
         MissingMember(
             group=Group.INVESTMENT,

@@ -59,12 +59,15 @@ class MonthReporter:
         report_map: ReportMap,
         client: PlatformClient,
         outbox: Outbox,
+        before_delivery: Callable[[], None] = lambda: None,
     ) -> None:
+        """Let `before_delivery` raise as the client does where nothing can be sent yet."""
         self._platform = platform
         self._centre = centre
         self._map = report_map
         self._client = client
         self._outbox = outbox
+        self._before_delivery = before_delivery
         self._delivering = threading.Lock()
         self._trouble: str | None = None
 
@@ -82,17 +85,19 @@ class MonthReporter:
             centre_name=self._centre.name,
         )
 
-    def submit(self, report: RenderedReport) -> bool:
+    def submit(self, report: RenderedReport, *, again: bool = False) -> bool:
         """Write a report down for delivery; False where the platform has it, or refused it so.
 
         A month that was sent and has changed since is sent again: the platform takes the newer one
-        in place of the older.
+        in place of the older. With `again` it is sent even if nothing changed.
 
         Raises:
             NoRoomError: disk or quota are full.
             TransientError: the disk does not work now.
         """
-        is_new = self._outbox.enqueue(self._platform, key=str(report.month), body=report.body)
+        is_new = self._outbox.enqueue(
+            self._platform, key=str(report.month), body=report.body, again=again
+        )
         if is_new:
             logger.info(
                 "event=month_submitted platform=%s month=%s missing=%d",
@@ -126,6 +131,7 @@ class MonthReporter:
             PermanentError: user, permission or signature have to be mended first.
             PlatformRejected: the platform refused this message.
         """
+        self._before_delivery()
         self._client.send_month_report(message.body)
 
     def deliver_due(self) -> bool:

@@ -107,6 +107,15 @@ class PlatformSync:
         """Return the platform's id of what was declared, as far as it is known; asks nobody."""
         return self._identifiers.get(self._platform, kind=kind.value, name=name)
 
+    def has_centre(self, name: str) -> bool:
+        """Tell whether the platform has a centre, and remember its id; asks where none is known.
+
+        Raises as `plan`.
+        """
+        if self.identifier_of(EntityKind.CENTRE, name) is not None:
+            return True
+        return self._find_centre(name) is not None
+
     def plan(self) -> tuple[EntityPlan, ...]:
         """Return what has to be done, projects first; changes nothing on the platform."""
         projects = [self._plan_project(project) for project in self._declaration.projects]
