@@ -76,6 +76,10 @@ class Bills:
         spans = (self._ledger.pair(name, start_at) for name in sorted(self._names))
         return tuple((a.taken_at, b.taken_at) for a, b in spans if a is not None and b is not None)
 
+    def is_settled(self, name: str, start_at: datetime) -> bool:
+        """Tell whether it is known what was bought for the time in which an hour lies."""
+        return _difference(*self._ledger.pair(name, start_at)) is not None
+
     def share(
         self,
         name: str,

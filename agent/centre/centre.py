@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import BinaryIO
 
+from agent.centre.across import Across
 from agent.centre.calendar import Calendar
 from agent.centre.clock_watch import ClockWatch
 from agent.centre.closing import Closer
@@ -186,9 +187,14 @@ class Centre:
         return tuple(steps)
 
     def month(self, year: int, month: int) -> MonthTotals:
-        """Return what the closed hours of a month come to, in the ledger's zone."""
+        """Return what a month comes to, in the ledger's zone."""
         first, end = month_span(year, month, zone=self.zone)
-        return month_totals(self._ledger.hours_between(first, end), start_at=first, end_at=end)
+        return month_totals(
+            self._ledger.hours_between(first, end),
+            start_at=first,
+            end_at=end,
+            across=Across(self._ledger, maker=self._maker).figure,
+        )
 
     def meters(self) -> tuple[MeterStatus, ...]:
         """Return how each meter fares."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from agent.centre.bills import BY_HAND
@@ -56,12 +56,22 @@ class MeterFigures:
 
     def doubt(self, name: str, *, start_at: datetime, end_at: datetime) -> str | None:
         """Return why no reading of a time can be trusted, because the clock was set; else None."""
+        return self._doubt(name, start_at=start_at, end_at=end_at, spans_of=doubtful_spans)
+
+    def _doubt(
+        self,
+        name: str,
+        *,
+        start_at: datetime,
+        end_at: datetime,
+        spans_of: Callable[[datetime, datetime], Iterable[tuple[datetime, datetime]]],
+    ) -> str | None:
         meter = self._meters[name]
         if meter.kind == BY_HAND:
             return None
         reach = timedelta(seconds=2 * meter.interval_seconds)
         for before, after in self._ledger.clock_steps():
-            for first, last in doubtful_spans(before, after):
+            for first, last in spans_of(before, after):
                 if first - reach < end_at and last + reach >= start_at:
                     return f"the clock was set from {time_text(before)} to {time_text(after)}"
         return None
@@ -122,7 +132,7 @@ class MeterFigures:
     def across(self, name: str, *, is_water: bool, start_at: datetime, end_at: datetime) -> Figure:
         """Return what a register counted across hours, whether or not they are known themselves."""
         for edge in (start_at, end_at):
-            doubt = self.doubt(name, start_at=edge, end_at=edge)
+            doubt = self._doubt(name, start_at=edge, end_at=edge, spans_of=_skipped_too)
             if doubt is not None:
                 return _unknown(doubt)[0]
         readings = self._ledger.around(name, start_at, end_at=end_at)
@@ -134,6 +144,12 @@ class MeterFigures:
             edge_gap_seconds=self._settings.edge_gap_seconds,
         )
         return figure
+
+
+def _skipped_too(before: datetime, after: datetime) -> Iterable[tuple[datetime, datetime]]:
+    """Return the doubtful times, with those that a clock skipped: no edge can lie there."""
+    skipped = ((before, after),) if after > before else ()
+    return (*doubtful_spans(before, after), *skipped)
 
 
 def _registers(readings: Sequence[MeterReading], *, is_water: bool) -> list[RegisterReading]:

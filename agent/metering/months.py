@@ -1,24 +1,38 @@
-"""What the hours of a month come to together (TC609, table A.8-1)."""
+"""What a month comes to (TC609, table A.8-1): the sum of its hours, if it is that of the month.
+
+A register needs nothing between two readings. So hours of which none is known by itself, because
+no reading came near their edges, are known together where the register is known before the first
+and after the last of them. A month of which an hour is still missing then has no value: what its
+known hours come to is less than was used, and nothing on the wire could say so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone, tzinfo
+from typing import TypeAlias
 
+from agent.metering.explain import time_text
 from agent.metering.figures import PUE_SCALE, WUE_SCALE
 from agent.metering.hours import HOUR, THRESHOLD_RATIO
+from agent.metering.roles import WHOLE_RATIO
 from agent.model.metering import CentreHour, Figure, Quality
+
+# Of "facility", "it", "green" or "water", what registers counted from one time to another.
+Across: TypeAlias = "Callable[[str, datetime, datetime], Figure]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonthTotals:
-    """Holds the sums of a month's known hours; nothing is added for those that are not known.
+    """Holds what a month comes to.
 
-    `coverage_ratio` of a figure is the share of the month that its known hours cover. `pue` and
-    `wue_litres_per_kwh` are made of the hours in which they are known, whose share of the month is
-    `pue_coverage_ratio` and `wue_coverage_ratio`. `hours` is how many the month has. What is None
-    has its reason in `unknown`.
+    A figure has a value only if every hour counts in it, by itself or among others between two
+    register readings; its `coverage_ratio` is the share of the month that they cover. `pue` and
+    `wue_litres_per_kwh` are made of those sums, or, where one of them is not known, of the hours in
+    which they are known themselves: at least nine tenths, unless another threshold was given.
+    `pue_coverage_ratio` and `wue_coverage_ratio` are the share of the month that stands behind
+    them. `hours` is how many the month has. What is None has its reason in `unknown`.
     """
 
     start_at: datetime
@@ -57,11 +71,13 @@ def month_totals(
     *,
     start_at: datetime,
     end_at: datetime,
+    across: Across | None = None,
     threshold_ratio: float = THRESHOLD_RATIO,
 ) -> MonthTotals:
     """Return the totals of the hours that start within a span, each in its latest version.
 
-    A figure whose known hours cover less than `threshold_ratio` of the span has no value.
+    `across` is asked for each run of hours that are not known; None where nobody can tell. PUE and
+    WUE of less than `threshold_ratio` of the span have no value.
 
     Raises:
         ValueError: the span is shorter than an hour.
@@ -75,21 +91,27 @@ def month_totals(
         if start_at <= hour.start_at < end_at and (other is None or hour.version > other.version):
             latest[hour.start_at] = hour
     kept = [latest[moment] for moment in sorted(latest)]
+    first = _full_hour(start_at)
+    moments = [first + index * HOUR for index in range(count)]
 
-    def total(figures: Sequence[Figure]) -> Figure:
-        return _total(figures, hours=count, threshold_ratio=threshold_ratio)
+    def total(name: str) -> Figure:
+        found = {hour.start_at: getattr(hour, name) for hour in kept}
+        return _total([(moment, found.get(moment)) for moment in moments], name, across=across)
 
-    def ratio(pairs: Sequence[tuple[Figure, Figure]], *, scale: int) -> _MonthRatio:
-        return _ratio(pairs, scale=scale, hours=count, threshold_ratio=threshold_ratio)
-
-    facility, it = total([hour.facility for hour in kept]), total([hour.it for hour in kept])
-    green, water = total([hour.green for hour in kept]), total([hour.water for hour in kept])
-    pue = ratio(
-        [(hour.facility, hour.it) for hour in kept if hour.pue is not None], scale=PUE_SCALE
+    facility, it, green, water = (total(name) for name in ("facility", "it", "green", "water"))
+    pue = _ratio(
+        (facility, it),
+        [(hour.facility, hour.it) for hour in kept if hour.pue is not None],
+        scale=PUE_SCALE,
+        hours=count,
+        threshold_ratio=threshold_ratio,
     )
-    wue = ratio(
+    wue = _ratio(
+        (water, it),
         [(hour.water, hour.it) for hour in kept if hour.wue_litres_per_kwh is not None],
         scale=WUE_SCALE,
+        hours=count,
+        threshold_ratio=threshold_ratio,
     )
     reasons = {
         "facility": facility.reason,
@@ -115,31 +137,82 @@ def month_totals(
     )
 
 
-def _total(figures: Sequence[Figure], *, hours: int, threshold_ratio: float) -> Figure:
-    known = [figure for figure in figures if figure.value is not None]
-    coverage = min(1.0, sum(figure.coverage_ratio for figure in known) / hours)
+def _full_hour(moment: datetime) -> datetime:
+    """Return the first full hour of UTC that is not before a time."""
+    whole = moment.replace(minute=0, second=0, microsecond=0)
+    return whole if whole == moment else whole + HOUR
+
+
+def _total(
+    hours: Sequence[tuple[datetime, Figure | None]], name: str, *, across: Across | None
+) -> Figure:
+    known = [figure for _, figure in hours if figure is not None and figure.value is not None]
     value = sum(figure.value or 0 for figure in known)
-    method = f"sum of {len(known)} known hours of {hours}"
-    if not known or coverage < threshold_ratio:
+    covered = sum(figure.coverage_ratio for figure in known)
+    bridged = 0
+    reason: str | None = None
+    for start_at, length, own in _unknown_runs(hours):
+        end_at = start_at + length * HOUR
+        found = None if across is None else across(name, start_at, end_at)
+        if found is None or found.value is None:
+            why = own if found is None else found.reason
+            reason = reason or f"from {time_text(start_at)} to {time_text(end_at)}: {why}"
+            continue
+        value += found.value
+        covered += found.coverage_ratio * length
+        bridged += length
+    coverage = min(1.0, covered / len(hours))
+    method = f"sum of {len(known)} known hours of {len(hours)}"
+    if bridged:
+        method += f", and of {bridged} that are known together, between register readings"
+    if reason is None and coverage < WHOLE_RATIO:
+        reason = f"readings cover {coverage:.1%} of it"
+    if reason is not None:
+        part = f"{len(known) + bridged} of {len(hours)} hours are known"
         return Figure(
             value=None,
             coverage_ratio=coverage,
-            quality=Quality.PARTIAL if known else Quality.UNKNOWN,
+            quality=Quality.PARTIAL if known or bridged else Quality.UNKNOWN,
             method=method,
-            reason=f"{len(known)} of {hours} hours are known; together they come to {value}",
+            reason=f"{part}; together they come to {value}; {reason}",
         )
-    exact = len(known) == hours and all(figure.quality is Quality.MEASURED for figure in known)
+    exact = not bridged and all(figure.quality is Quality.MEASURED for figure in known)
     quality = Quality.MEASURED if exact else Quality.INTERPOLATED
     return Figure(value=value, coverage_ratio=coverage, quality=quality, method=method)
 
 
+def _unknown_runs(
+    hours: Sequence[tuple[datetime, Figure | None]],
+) -> Iterator[tuple[datetime, int, str]]:
+    """Yield when each run of hours that are not known begins, how many it has, and why."""
+    run: list[tuple[datetime, str]] = []
+    for moment, figure in hours:
+        if figure is None or figure.value is None:
+            run.append((moment, "not closed" if figure is None else figure.reason or "not known"))
+        elif run:
+            yield run[0][0], len(run), run[0][1]
+            run = []
+    if run:
+        yield run[0][0], len(run), run[0][1]
+
+
 def _ratio(
-    pairs: Sequence[tuple[Figure, Figure]], *, scale: int, hours: int, threshold_ratio: float
+    totals: tuple[Figure, Figure],
+    pairs: Sequence[tuple[Figure, Figure]],
+    *,
+    scale: int,
+    hours: int,
+    threshold_ratio: float,
 ) -> _MonthRatio:
-    coverage = len(pairs) / hours
-    above = sum(first.value or 0 for first, _ in pairs)
-    below = sum(second.value or 0 for _, second in pairs)
-    if below <= 0 or coverage < threshold_ratio:
-        reason = f"it is known in {len(pairs)} of {hours} hours"
-        return _MonthRatio(value=None, coverage_ratio=coverage, reason=reason)
+    above, below = (total.value for total in totals)
+    coverage = min(total.coverage_ratio for total in totals)
+    if above is None or below is None:
+        coverage = len(pairs) / hours
+        above = sum(first.value or 0 for first, _ in pairs)
+        below = sum(second.value or 0 for _, second in pairs)
+        if coverage < threshold_ratio or not pairs:
+            reason = f"it is known in {len(pairs)} of {hours} hours"
+            return _MonthRatio(value=None, coverage_ratio=coverage, reason=reason)
+    if below <= 0:
+        return _MonthRatio(value=None, coverage_ratio=coverage, reason="no IT energy was used")
     return _MonthRatio(value=above * scale / below, coverage_ratio=coverage, reason=None)
