@@ -15,7 +15,8 @@ from typing import Any
 import falcon
 
 from agent.simulator.events import Event, EventKind, EventLog
-from agent.simulator.faults import BadFault, Fault, FaultBoard, FaultKind, parse_fault
+from agent.simulator.fault_board import FaultBoard
+from agent.simulator.faults import BadFault, Fault, FaultKind, parse_fault
 from agent.simulator.registry import Registry
 from agent.simulator.store import Node
 from agent.simulator.validation import NotJson, decode

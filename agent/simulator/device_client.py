@@ -8,7 +8,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,7 @@ class Call:
     """Is one request; `path` stands behind the prefix.
 
     `length_bytes` belongs to a body that is sent piece by piece. `timeout_seconds` None takes the
-    client's own.
+    client's own. `headers` stand in place of the device's HTTP Basic; None leaves that.
     """
 
     method: str
@@ -51,6 +51,7 @@ class Call:
     content_type: str = "application/json"
     length_bytes: int | None = None
     timeout_seconds: float | None = None
+    headers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,9 +142,9 @@ class DeviceClient:
         client.sock = connection
         headers = {
             "Host": f"{device.address}:{device.port}",
-            "Authorization": device.authorization,
             "Accept": "application/json",
             "Connection": "close",
+            **({"Authorization": device.authorization} if call.headers is None else call.headers),
         }
         if call.body is not None:
             headers["Content-Type"] = call.content_type

@@ -26,6 +26,7 @@ class EventKind(str, enum.Enum):
     SERVICE = "service"  # services were asked for, or one of a device changed
     DOWNLOAD = "download"  # a device fetched a package or a licence
     AUTHORISATION = "authorisation"  # somebody asked the authorisation server
+    ASKED = "asked"  # a centre was asked for its hour or its load
     STATE = "state"  # the simulator itself started, stopped, or changed
 
 

@@ -12,7 +12,9 @@ from typing import Any
 from waitress.channel import ClientDisconnected
 
 from agent.simulator.events import Event, EventKind, EventLog
-from agent.simulator.faults import DOWNLOADS_ALONE, OPERATIONS, Fault, FaultBoard, FaultKind
+from agent.simulator.fault_board import FaultBoard
+from agent.simulator.faults import ACSMP, DOWNLOADS_ALONE, Fault, FaultKind
+from agent.simulator.monitoring import routes
 
 StartResponse = Callable[..., Any]
 Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
@@ -28,6 +30,7 @@ MOVED_PATH = "/moved"
 
 _CHUNK_BYTES = 64 * 1024
 _BLACK_HOLE_SECONDS = 300.0
+_OTHER_ERROR = 99999
 _GARBAGE = b"\x00\x01<html>{]\xff\xfe not what you asked for \x80" * 8
 
 
@@ -52,7 +55,8 @@ class Misbehaving:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request; raises ClientDisconnected to close the connection unanswered."""
-        operation = operation_of(environ.get("PATH_INFO", ""))
+        path, method = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD", "")
+        operation = operation_of(path) or routes.operation_of(path, method)
         fault = self._board.take(operation) if operation is not None else None
         if operation is None or fault is None:
             return self._application(environ, start_response)
@@ -86,9 +90,7 @@ class Misbehaving:
                 self._hold(_BLACK_HOLE_SECONDS if fault.seconds is None else fault.seconds)
                 raise ClientDisconnected
             case FaultKind.REFUSE:
-                body = {"Code": fault.code, "Message": fault.message}
-                text = json.dumps(body, ensure_ascii=False).encode()
-                return _answer(start_response, f"{fault.status} Refused", "application/json", text)
+                return _refuse(fault, environ, start_response)
             case FaultKind.ERROR:
                 text = b"the simulator fails, as it was told to\n"
                 headers = (
@@ -120,13 +122,13 @@ class Misbehaving:
 
 
 def operation_of(path: str) -> str | None:
-    """Return the operation that a path names, None for any other path."""
+    """Return the operation of T/BAX 0006.5 that a path names, None for any other path."""
     if path.startswith(PACKAGES_PATH):
         return "Package"
     if path.startswith(LICENCES_PATH):
         return "Licence"
     head, _, last = path.rpartition("/")
-    return last if head == "/ACSMP" and last in OPERATIONS else None
+    return last if head == "/ACSMP" and last in ACSMP else None
 
 
 def _target(fault: Fault, environ: dict[str, Any]) -> str:
@@ -137,6 +139,19 @@ def _target(fault: Fault, environ: dict[str, Any]) -> str:
     if fault.to == "http":
         return f"http://{environ.get('HTTP_HOST', '')}{path}"
     return path
+
+
+def _refuse(
+    fault: Fault, environ: dict[str, Any], start_response: StartResponse
+) -> Iterable[bytes]:
+    status, body = fault.status, {"Code": fault.code, "Message": fault.message}
+    if environ.get("PATH_INFO", "").startswith(routes.PREFIX):
+        is_meant = fault.operation in routes.OPERATIONS
+        # A refusal of everything is in the words of the other standard.
+        status, code = (fault.status, fault.code) if is_meant else (200, _OTHER_ERROR)
+        body = {"code": code, "msg": fault.message}
+    text = json.dumps(body, ensure_ascii=False).encode()
+    return _answer(start_response, f"{status} Refused", "application/json", text)
 
 
 def _answer(

@@ -59,11 +59,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Is one table: `number` as printed ("B.1"), `title` the message that it describes."""
+    """Is one table: `number` as printed ("B.1"), `title` the message that it describes.
+
+    An open one lets a message hold other fields, and keeps them.
+    """
 
     number: str
     title: str
     rows: tuple[Row, ...]
+    is_open: bool = False
 
     def row(self, field: str) -> Row:
         """Return the row of a field; KeyError where the table has none."""

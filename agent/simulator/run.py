@@ -16,6 +16,7 @@ from typing import Any
 from agent.errors import PermanentError
 from agent.simulator.faults import BadFault, Fault, FaultKind, parse_flag
 from agent.simulator.key_file import public_path
+from agent.simulator.monitoring import flags as monitoring_flags
 from agent.simulator.simulator import Simulator, SimulatorSettings
 
 __all__ = ["Simulator", "SimulatorSettings", "add_arguments", "run_from_arguments"]
@@ -34,6 +35,8 @@ example:
   computility-agent simulate --packages algorithms --auth-listen 0.0.0.0:8808
   curl http://127.0.0.1:8089/ACSMP/AlgoFilePackages/Devices -d '{
     "AlgoFilePackageID": "ID of the package", "ComputilityCode": "11010800005020000001"}'
+
+  computility-agent simulate --user city:secret --ask-centre http://192.0.2.10:8124,centerId=7
 """
 
 
@@ -133,6 +136,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS:PORT",
         help="an authorisation server that says yes to every service; off without",
     )
+    monitoring_flags.add_arguments(parser)
     bad = parser.add_argument_group("misbehaviour")
     bad.add_argument(
         "--fault",
@@ -193,6 +197,7 @@ def _settings(arguments: argparse.Namespace) -> SimulatorSettings:
         private_key=arguments.tls_private_key,
         client_ca=arguments.tls_client_ca,
         faults=tuple(arguments.fault),
+        monitoring=monitoring_flags.settings_of(arguments),
     )
 
 
@@ -203,6 +208,7 @@ def _introduce(simulator: Simulator, *, key: Path, as_json: bool) -> None:
         "public_key_file": str(public_path(key)),
         "fingerprint": simulator.public_key.fingerprint,
         "authorisation": simulator.authorisation_address,
+        "monitoring": simulator.monitoring.users,
     }
     if as_json:
         _print(json.dumps({"kind": "start", **facts}))
@@ -211,6 +217,8 @@ def _introduce(simulator: Simulator, *, key: Path, as_json: bool) -> None:
     _print(f"control      {facts['control'] or 'off'}")
     if facts["authorisation"] is not None:
         _print(f"licences     {facts['authorisation']} says yes to every service")
+    for user in simulator.monitoring.users:
+        _print(f"monitoring   user {user['username']}, password {user['password']}")
     _print(f"public key   {facts['public_key_file']}, SHA-256 {facts['fingerprint']}")
     _print(simulator.public_key.to_pem().rstrip())
     _print("Ctrl-C ends it.")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.simulator.faults import Fault
+from agent.simulator.monitoring.settings import MonitoringSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +18,8 @@ class SimulatorSettings:
     `certificate` and `private_key` turn TLS on for the platform, `client_ca` makes it mutual.
     `packages_folder` holds packages over a restart, None keeps imports for this run alone.
     `public_url` is where devices fetch them, None the address that is listened on.
-    `authorisation_listen` None leaves the authorisation server out.
+    `authorisation_listen` None leaves the authorisation server out. `monitoring` is about the
+    platform of TC609, which listens at the same place.
     """
 
     listen: tuple[str, int] = ("127.0.0.1", 8088)
@@ -43,3 +45,4 @@ class SimulatorSettings:
     private_key: Path | None = None
     client_ca: Path | None = None
     faults: tuple[Fault, ...] = ()
+    monitoring: MonitoringSettings = field(default_factory=MonitoringSettings)

@@ -15,8 +15,11 @@ from agent.security import sm2, tls
 from agent.simulator import authorisation, control_api, key_file
 from agent.simulator.device_client import DeviceClient, client_context
 from agent.simulator.events import Event, EventKind, EventLog
-from agent.simulator.faults import BadFault, Fault, FaultBoard
+from agent.simulator.fault_board import FaultBoard
+from agent.simulator.faults import BadFault, Fault
 from agent.simulator.misbehaviour import Misbehaving
+from agent.simulator.monitoring import routes
+from agent.simulator.monitoring.side import MonitoringSide
 from agent.simulator.passwords import PasswordReader
 from agent.simulator.platform_api import (
     BODY_BYTES_MAXIMUM,
@@ -50,7 +53,7 @@ _REBIND_SECONDS = 0.5
 
 
 class Simulator:
-    """Is a platform of T/BAX 0006.5 for tests and demonstrations.
+    """Is a platform of T/BAX 0006.5 and TC609 for tests and demonstrations.
 
     `on_event` gets every event as the control endpoint shows it, in the thread that caused it.
     Started once and stopped once; `with` does both.
@@ -115,6 +118,16 @@ class Simulator:
             strict_extra=settings.strict_extra,
             workloads=self._side.watch,
         )
+        self.monitoring = MonitoringSide(
+            settings.monitoring,
+            state_file=settings.state_file,
+            events=self._events,
+            private_key=private_key,
+            monotonic=monotonic,
+            now=clocks.now,
+            strict_extra=settings.strict_extra,
+            ca_file=settings.device_ca_file,
+        )
         self.application = self._build_application(private_key)
         self._listeners = threading.Lock()
         self._is_restarting = False
@@ -143,6 +156,7 @@ class Simulator:
         self._begin(self._sweep, name="simulator-loss")
         if self._settings.poll_seconds is not None:
             self._reader.start()
+        self.monitoring.start()
         self._events.add(Event(kind=EventKind.STATE, text=f"platform listens at {self.url}"))
 
     def stop(self) -> None:
@@ -156,6 +170,7 @@ class Simulator:
             if server is not None:
                 server.stop(timeout_seconds=_STOP_SECONDS)
         self._reader.stop(timeout_seconds=self._settings.poll_timeout_seconds + 1)
+        self.monitoring.stop(timeout_seconds=_STOP_SECONDS)
         for thread in self._threads:
             thread.join(_STOP_SECONDS)
         self._side.close()
@@ -294,7 +309,10 @@ class Simulator:
             on_registered=self._reader.poll_soon,
         )
         return Misbehaving(
-            build_platform_application(service, downloads=self._side.downloads),
+            routes.split(
+                monitoring=self.monitoring.application,
+                others=build_platform_application(service, downloads=self._side.downloads),
+            ),
             board=self._board,
             events=self._events,
             holders_maximum=_HOLDERS_MAXIMUM,
@@ -327,6 +345,7 @@ class Simulator:
             workloads_of=lambda code: seen_as_json(self._side.watch.seen(code)),
         )
         self._side.api.add_routes(application)
+        self.monitoring.add_control_routes(application)
         server = HttpServer(
             application,
             listen=listen,

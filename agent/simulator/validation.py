@@ -131,7 +131,11 @@ class _Checker:
                 continue
             value[row.field] = self._field(message[name], table, row, path=_join(path, name))
         for name in message:
-            if name not in known:
+            if name in known:
+                continue
+            if table.is_open:
+                value[name] = message[name]
+            else:
                 self._unknown(name, table, path=path)
         return value
 

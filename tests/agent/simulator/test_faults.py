@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.simulator.faults import BadFault, Fault, FaultBoard, FaultKind, parse_fault, parse_flag
+from agent.simulator.fault_board import FaultBoard
+from agent.simulator.faults import BadFault, Fault, FaultKind, parse_fault, parse_flag
 
 
 def test_a_flag_and_an_object_say_the_same() -> None:
