@@ -41,7 +41,9 @@ umask 022
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
 tools=$(packaging/tools)
-mkdir -p "$output"
+mkdir -p "$output" build
+exec 9>build/lock
+flock 9 # one build of a checkout at a time
 
 for arch in $arches; do
   stage=build/stage/$arch
