@@ -15,6 +15,7 @@ from agent.app import (
     centre_questions,
     meter_kinds,
     metrics,
+    monitoring_questions,
     platforms,
     runtime_choice,
     workload_questions,
@@ -30,6 +31,7 @@ from agent.protocols.acsmp.identity import DeviceIdentity
 from agent.protocols.acsmp.session import PlatformSession
 from agent.sampling.sampler import Sampler
 from agent.security import self_test
+from agent.store.outbox_file import FILE_NAME as OUTBOX_NAME
 from agent.transport.server import HttpServer, ServerLimits
 
 METRICS_LIMITS = ServerLimits(max_body_bytes=64 * 1024, connections=64, threads=2)
@@ -42,13 +44,14 @@ def plan(settings: Settings, *, wiring: Wiring) -> tuple[PartPlan, ...]:
         PermanentError: what the settings name (a certificate, the cryptography of this build)
             cannot be used.
     """
-    if settings.acsmp:
+    if settings.acsmp or settings.monitoring:
         self_test.run()
     plans = [_sampler(settings, wiring=wiring), _local_socket(settings, wiring=wiring)]
     if settings.metrics is not None:
         plans.append(_metrics(settings.metrics, wiring=wiring))
     if settings.meters:
         plans.append(_centre(settings, wiring=wiring))
+    plans += _monitoring(settings, wiring=wiring)
     if settings.runtime.kind != runtime_choice.NONE:
         plans.append(build_workloads.part(settings, wiring=wiring))
     if settings.device_api is not None:
@@ -106,6 +109,11 @@ def _local_socket(settings: Settings, *, wiring: Wiring) -> PartPlan:
                 **centre_questions.answers(
                     lambda: wiring.centre.centre if wiring.centre else None, clock=wiring.clock
                 ),
+                **monitoring_questions.answers(
+                    reporting=lambda: wiring.reporting,
+                    outbox=wiring.opened_outbox,
+                    clock=wiring.clock,
+                ),
             },
         ),
     )
@@ -123,6 +131,7 @@ def _metrics(settings: MetricsSettings, *, wiring: Wiring) -> PartPlan:
             identify=wiring.identify,
             workloads=lambda: wiring.workloads,
             centre=lambda: wiring.centre,
+            reporting=lambda: wiring.reporting,
         )
         server = HttpServer(
             metrics.application(collector),
@@ -149,6 +158,15 @@ def _centre(settings: Settings, *, wiring: Wiring) -> PartPlan:
             name="centre",
         ),
     )
+
+
+def _monitoring(settings: Settings, *, wiring: Wiring) -> tuple[PartPlan, ...]:
+    if not settings.monitoring and not (Path(settings.node.state_dir) / OUTBOX_NAME).exists():
+        return ()
+    # It weighs, and most nodes report nothing.
+    from agent.app import build_monitoring
+
+    return build_monitoring.parts(settings, wiring=wiring)
 
 
 def _platform(

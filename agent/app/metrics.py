@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from agent.app.centre_parts import CentreService
+    from agent.app.monitoring_parts import Reporting
     from agent.app.workload_parts import Workloads
 
 ACCELERATOR_LABELS = ("vendor", "index", "uuid")
@@ -45,12 +46,14 @@ class AgentCollector:
         identify: IdentifyAccelerator,
         workloads: Callable[[], Workloads | None] = lambda: None,
         centre: Callable[[], CentreService | None] = lambda: None,
+        reporting: Callable[[], Sequence[Reporting]] = tuple,
     ) -> None:
         self._view = view
         self._sessions = sessions
         self._identify = identify
         self._workloads = workloads
         self._centre = centre
+        self._reporting = reporting
 
     def collect(self) -> Iterable[Metric]:
         """Yield every family, in a fixed order."""
@@ -64,6 +67,16 @@ class AgentCollector:
         yield from _sessions(self._sessions())
         yield from self._of_workloads()
         yield from self._of_centre()
+        yield from self._of_reporting()
+
+    def _of_reporting(self) -> Iterable[Metric]:
+        running = self._reporting()
+        if not running:
+            return ()
+        # It weighs, and most nodes report nothing.
+        from agent.app import monitoring_metrics
+
+        return monitoring_metrics.families(running, now=running[0].now())
 
     def _of_centre(self) -> Iterable[Metric]:
         service = self._centre()

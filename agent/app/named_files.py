@@ -30,10 +30,18 @@ def load_checked(path: Path) -> Loaded:
         ConfigError: every problem of the file, or of the files that it names, at once.
     """
     loaded = load_all(path)
-    problems = tuple(_problems_of_files(loaded))
+    problems = (*_problems_of_files(loaded), *_problems_of_declarations(loaded))
     if problems:
         raise ConfigError(problems)
     return loaded
+
+
+def _problems_of_declarations(loaded: Loaded) -> Iterator[ConfigProblem]:
+    if loaded.settings.monitoring:
+        # It weighs, and most nodes report nothing.
+        from agent.app import monitoring_declared
+
+        yield from monitoring_declared.problems(loaded)
 
 
 def _problems_of_files(loaded: Loaded) -> Iterator[ConfigProblem]:

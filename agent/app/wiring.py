@@ -14,7 +14,7 @@ import agent
 from agent.app import centre_documents, workload_documents
 from agent.app.collect import timestamp
 from agent.config.settings import Settings
-from agent.errors import AgentError
+from agent.errors import AgentError, TransientError
 from agent.model.clock import Clock
 from agent.model.view import AgentView
 from agent.protocols.acsmp.identifiers import AcceleratorIdentifiers
@@ -26,6 +26,8 @@ from agent.transport.server import HttpServer
 
 if TYPE_CHECKING:
     from agent.app.centre_parts import CentreService
+    from agent.app.monitoring_parts import Reporting
+    from agent.app.outbox_service import OpenOutbox, OutboxService
     from agent.app.workload_parts import Workloads
 
 # How late the sampler's loop may be; it waits for no device, so only a starved machine delays it.
@@ -49,6 +51,8 @@ class Wiring:
         self.sessions: tuple[PlatformSession, ...] = ()
         self.workloads: Workloads | None = None
         self.centre: CentreService | None = None
+        self.outbox: OutboxService | None = None
+        self.reporting: tuple[Reporting, ...] = ()
         self._started_seconds = clock.monotonic()
         self._started_at = clock.now()
 
@@ -147,6 +151,7 @@ class Wiring:
                 for plugin in view.plugins
             ],
             "meters": self._meters(),
+            "monitoring": self._monitoring(),
             "workloads": self._workloads(),
             "stale_loops": list(self.stale_loops()),
         }
@@ -191,6 +196,17 @@ class Wiring:
             return {"meters": None, "unknown": str(error)}
         return {"meters": meters, "unknown": centre.trouble}
 
+    def _monitoring(self) -> dict[str, Any] | None:
+        """Return how the reporting fares; None where nothing is reported, nor ever was."""
+        if self.outbox is None and not self.reporting:
+            return None
+        # It weighs, and most nodes report nothing.
+        from agent.app.monitoring_answers import MonitoringAnswers
+
+        return MonitoringAnswers(
+            reporting=lambda: self.reporting, outbox=self.opened_outbox, clock=self.clock
+        ).list()
+
     def _workloads(self) -> dict[str, Any] | None:
         """Return how packages and services fare; None where none are taken, or not now."""
         if self.workloads is None:
@@ -206,6 +222,24 @@ class Wiring:
             "orphans": workload_documents.orphans(orphans),
             "unknown": None,
         }
+
+    def opened_outbox(self) -> OpenOutbox:
+        """Return the outbox.
+
+        Raises:
+            TransientError: there is none, or its file cannot be used now.
+        """
+        if self.outbox is None:
+            raise TransientError("nothing is reported: there is no section monitoring")
+        return self.outbox.opened
+
+    def add_reporting(self, one: Reporting) -> None:
+        """Let the reporting to a platform be asked."""
+        self.reporting = (*self.reporting, one)
+
+    def remove_reporting(self, one: Reporting) -> None:
+        """Ask it no more."""
+        self.reporting = tuple(each for each in self.reporting if each is not one)
 
     def add_session(self, session: PlatformSession) -> None:
         """Let a platform's session be asked."""

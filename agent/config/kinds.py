@@ -24,7 +24,8 @@ class TextKind:
     `words` says what is expected, in messages and in the documentation. `accept` returns the text
     in its normal form, or raises ValueError with what is wrong ("" where `words` says it all).
     `purpose` is what the text stands for: a file must exist and be readable, a private file should
-    not be readable by others, and both, like a folder, are relative to the configuration file.
+    not be readable by others, and both, like a folder, are relative to the configuration file. A
+    folder is not looked for.
     """
 
     words: str
@@ -200,6 +201,16 @@ FilePath = Annotated[
         example="/etc/computility-agent/file.pem",
         accept=_accept_path,
         purpose="file",
+    ),
+]
+# What may be missing for a while, and is looked for where it is used.
+LaterFilePath = Annotated[
+    str,
+    TextKind(
+        words="the path of a file",
+        example="/etc/computility-agent/file.yaml",
+        accept=_accept_path,
+        purpose="folder",
     ),
 ]
 PrivateFilePath = Annotated[

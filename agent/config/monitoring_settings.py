@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from agent.config.kinds import FilePath, PrivateFilePath, TextKind, Url
+from agent.config.kinds import FilePath, LaterFilePath, PrivateFilePath, TextKind, Url
 from agent.config.sign_settings import SignSettings
 from agent.model.secret import Secret
 
@@ -290,7 +290,7 @@ class MonitoringSettings:
         ReportedCentreSettings, Meta(description="The centre as this platform should have it.")
     ]
     figures_file: Annotated[
-        FilePath | None,
+        LaterFilePath | None,
         Meta(
             description="YAML file of the figures that no meter gives; docs/reporting.md.",
             examples=["/etc/computility-agent/figures.yaml"],

@@ -121,7 +121,12 @@ def test_a_zero_that_was_measured_is_sent(reporter_of):
 
 def test_the_investment_of_a_project_comes_from_the_file_alone():
     members, missing = month_report.render_investment(
-        Figures(project={"project_status": "已投产"}), report_map=DEFAULT_MAP
+        Figures(
+            project={"project_status": "在建"},
+            projects={"二期": {"project_status": "已投产"}},
+        ),
+        project="二期",
+        report_map=DEFAULT_MAP,
     )
     assert members == {"projectStatus": "已投产"}
     assert [one.figure for one in missing] == [
