@@ -17,6 +17,7 @@ from agent.app import (
     metrics,
     monitoring_questions,
     platforms,
+    query_metrics,
     runtime_choice,
     workload_questions,
 )
@@ -44,7 +45,7 @@ def plan(settings: Settings, *, wiring: Wiring) -> tuple[PartPlan, ...]:
         PermanentError: what the settings name (a certificate, the cryptography of this build)
             cannot be used.
     """
-    if settings.acsmp or settings.monitoring:
+    if settings.acsmp or settings.monitoring or settings.centre is not None:
         self_test.run()
     plans = [_sampler(settings, wiring=wiring), _local_socket(settings, wiring=wiring)]
     if settings.metrics is not None:
@@ -52,6 +53,7 @@ def plan(settings: Settings, *, wiring: Wiring) -> tuple[PartPlan, ...]:
     if settings.meters:
         plans.append(_centre(settings, wiring=wiring))
     plans += _monitoring(settings, wiring=wiring)
+    plans += _questions(settings, wiring=wiring)
     if settings.runtime.kind != runtime_choice.NONE:
         plans.append(build_workloads.part(settings, wiring=wiring))
     if settings.device_api is not None:
@@ -131,6 +133,7 @@ def _metrics(settings: MetricsSettings, *, wiring: Wiring) -> PartPlan:
             identify=wiring.identify,
             workloads=lambda: wiring.workloads,
             centre=lambda: wiring.centre,
+            queries=lambda: query_metrics.families(wiring),
             reporting=lambda: wiring.reporting,
         )
         server = HttpServer(
@@ -167,6 +170,15 @@ def _monitoring(settings: Settings, *, wiring: Wiring) -> tuple[PartPlan, ...]:
     from agent.app import build_monitoring
 
     return build_monitoring.parts(settings, wiring=wiring)
+
+
+def _questions(settings: Settings, *, wiring: Wiring) -> tuple[PartPlan, ...]:
+    if settings.centre is None:
+        return ()
+    # It weighs, and most nodes are no centre.
+    from agent.app import build_centre_api
+
+    return build_centre_api.parts(settings, settings.centre, wiring=wiring)
 
 
 def _platform(

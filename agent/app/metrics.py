@@ -46,6 +46,7 @@ class AgentCollector:
         identify: IdentifyAccelerator,
         workloads: Callable[[], Workloads | None] = lambda: None,
         centre: Callable[[], CentreService | None] = lambda: None,
+        queries: Callable[[], Iterable[Metric]] = tuple,
         reporting: Callable[[], Sequence[Reporting]] = tuple,
     ) -> None:
         self._view = view
@@ -53,6 +54,7 @@ class AgentCollector:
         self._identify = identify
         self._workloads = workloads
         self._centre = centre
+        self._queries = queries
         self._reporting = reporting
 
     def collect(self) -> Iterable[Metric]:
@@ -67,6 +69,7 @@ class AgentCollector:
         yield from _sessions(self._sessions())
         yield from self._of_workloads()
         yield from self._of_centre()
+        yield from self._queries()
         yield from self._of_reporting()
 
     def _of_reporting(self) -> Iterable[Metric]:

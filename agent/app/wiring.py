@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import agent
 from agent.app import centre_documents, workload_documents
+from agent.app.answer_counts import AnswerCounts
 from agent.app.collect import timestamp
 from agent.config.settings import Settings
 from agent.errors import AgentError, TransientError
@@ -27,6 +28,7 @@ from agent.transport.server import HttpServer
 if TYPE_CHECKING:
     from agent.app.centre_parts import CentreService
     from agent.app.monitoring_parts import Reporting
+    from agent.app.operational_sources import OperationalSources
     from agent.app.outbox_service import OpenOutbox, OutboxService
     from agent.app.workload_parts import Workloads
 
@@ -48,6 +50,9 @@ class Wiring:
         self.sampler: Sampler | None = None
         self.device_server: HttpServer | None = None
         self.metrics_server: HttpServer | None = None
+        self.query_server: HttpServer | None = None
+        self.query_answers = AnswerCounts()
+        self.operational_sources: OperationalSources | None = None
         self.sessions: tuple[PlatformSession, ...] = ()
         self.workloads: Workloads | None = None
         self.centre: CentreService | None = None
@@ -111,9 +116,11 @@ class Wiring:
             stale.append("workloads")
         stale += [
             f"listener-{server.port}"
-            for server in (self.device_server, self.metrics_server)
+            for server in (self.device_server, self.metrics_server, self.query_server)
             if server is not None and not server.is_alive
         ]
+        if self.operational_sources is not None and not self.operational_sources.is_alive:
+            stale.append("operational-sources")
         return tuple(stale)
 
     def summary(self) -> str:
@@ -123,6 +130,8 @@ class Wiring:
             parts.append(f"device API on {_place(self.device_server)}")
         if self.metrics_server is not None:
             parts.append(f"metrics on {_place(self.metrics_server)}")
+        if self.query_server is not None:
+            parts.append(f"query API on {_place(self.query_server)}")
         return ", ".join(parts)
 
     def status_document(self) -> dict[str, Any]:
@@ -139,6 +148,7 @@ class Wiring:
             },
             "device_api": _place(self.device_server),
             "metrics": _place(self.metrics_server),
+            "query_api": _place(self.query_server),
             "sampled_at": timestamp(view.taken_at),
             "platforms": [self._platform(each) for each in self.session_statuses()],
             "plugins": [
@@ -151,6 +161,7 @@ class Wiring:
                 for plugin in view.plugins
             ],
             "meters": self._meters(),
+            "operational_sources": self._operational_sources(),
             "monitoring": self._monitoring(),
             "workloads": self._workloads(),
             "stale_loops": list(self.stale_loops()),
@@ -206,6 +217,19 @@ class Wiring:
         return MonitoringAnswers(
             reporting=lambda: self.reporting, outbox=self.opened_outbox, clock=self.clock
         ).list()
+
+    def _operational_sources(self) -> list[dict[str, Any]] | None:
+        """Return how the other sources of the operational data fare; None without a centre."""
+        if self.operational_sources is None:
+            return None
+        return [
+            {
+                "name": each.name,
+                "age_seconds": _rounded(each.age_seconds),
+                "unknown": each.reason,
+            }
+            for each in self.operational_sources.statuses()
+        ]
 
     def _workloads(self) -> dict[str, Any] | None:
         """Return how packages and services fare; None where none are taken, or not now."""

@@ -108,6 +108,12 @@ def is_basic_allowed(authorization: str | None, *, allowed: Iterable[BasicCreden
     return is_allowed
 
 
+def basic_header(given: BasicCredentials) -> Secret:
+    """Return the value of `Authorization` with which a user logs in, in UTF-8 (RFC 7617)."""
+    pair = f"{given.username}:{given.password.reveal()}".encode()
+    return Secret(f"Basic {base64.b64encode(pair).decode('ascii')}")
+
+
 def is_bearer_allowed(authorization: str | None, *, tokens: Iterable[Secret]) -> bool:
     """Return whether an `Authorization` header carries one of these bearer tokens (RFC 6750).
 

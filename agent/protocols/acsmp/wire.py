@@ -139,6 +139,11 @@ def decode_empty_response(body: bytes, *, status: int) -> None:
     _accepted(body, status=status)
 
 
+def decode_data(body: bytes, *, status: int) -> Any:
+    """Return `Data` of a success, None where there is none; errors as `decode_empty_response`."""
+    return tolerant.pick(_accepted(body, status=status), "Data")
+
+
 def _accepted(body: bytes, *, status: int) -> Mapping[str, Any]:
     """Return the envelope of a success; the decision table of every answer stands here.
 

@@ -2,8 +2,9 @@
 
 The table names two groups without identifiers, 算力负载 (load) and 算力规模 (scale), and tells in
 words what they mainly hold. `DEFAULT_MEMBERS` gives each figure that this program may know of a
-centre its place there; a site whose platform expects other names replaces the map. Ratios are 0 to
-1, memory is GiB, accelerators are counted, computing power is TFLOPS at 16 bits.
+centre (`agent.model.operations`) its place there; a site whose platform expects other names
+replaces the map. Ratios are 0 to 1, memory is GiB, accelerators are counted, computing power is
+TFLOPS at 16 bits.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from agent.model.operations import CentreLoad
 from agent.protocols.tc609 import wire
 
 LOAD_GROUP = "computePowerLoad"
@@ -58,27 +60,33 @@ class OperationalMembers:
         if both:
             raise ValueError(f"{'.'.join(min(both))} cannot be both a group and a figure")
 
-    def encode(self, figures: Mapping[str, Any] | None) -> bytes:
+    def encode(self, load: CentreLoad | None) -> bytes:
         """Return tables B.1-2 and B.1-3; None says that nothing can be told of the centre now.
 
-        A figure that is missing or None is null, and `msg` names it.
+        A figure that is not known is null, and `msg` names it with the reason.
         """
         data: dict[str, Any] = {}
-        unknown = []
+        unknown: dict[str | None, list[str]] = {}
         for figure, place in self._places.items():
-            value = None if figures is None else _number(figures.get(figure))
+            value = None if load is None else _number(load.figures.get(figure))
             if value is None:
-                unknown.append(".".join(place))
+                reason = None if load is None else load.unknown.get(figure)
+                unknown.setdefault(reason, []).append(".".join(place))
             group = data
             for name in place[:-1]:
                 group = group.setdefault(name, {})
             group[place[-1]] = value
-        if figures is None:
+        if load is None:
             return wire.encode_data(
                 data, remarks=["the operational data of this centre are not known now"]
             )
-        remarks = [f"unknown: {', '.join(unknown)}"] if unknown else []
-        return wire.encode_data(data, remarks=remarks)
+        return wire.encode_data(
+            data,
+            remarks=[
+                f"unknown: {', '.join(places)}" + (f" ({reason})" if reason else "")
+                for reason, places in unknown.items()
+            ],
+        )
 
 
 def _number(value: Any) -> Any:

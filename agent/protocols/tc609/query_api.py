@@ -21,6 +21,7 @@ import falcon
 
 from agent.errors import AgentError, RequestError, TransientError
 from agent.model.metering import CentreHour
+from agent.model.operations import CentreLoad
 from agent.protocols.tc609 import parameters, questions, wire
 from agent.protocols.tc609.operational import OperationalMembers
 from agent.protocols.tc609.questions import CentreNames, QuestionRefused
@@ -34,6 +35,14 @@ logger = logging.getLogger(__name__)
 MAXIMUM_BODY_BYTES = 64 * 1024
 # The standard says "in the Header parameters" (6.3.1) and names no header.
 TOKEN_HEADERS = ("Authorization", "token", "X-Access-Token")
+# Is told of each answer: what was asked ("token", "operational", "supervision", "other"), and the
+# code that it was answered with.
+Answered = Callable[[str, Code], None]
+_QUESTIONS: Mapping[str, str] = {
+    wire.TOKEN_PATH: "token",
+    wire.OPERATIONAL_PATH: "operational",
+    wire.SUPERVISION_PATH: "supervision",
+}
 _BEARER = "bearer "
 _RETRY_SECONDS = 30
 _FAULT_ID_BYTES = 8
@@ -64,7 +73,7 @@ class QueryApi:
         verifier: Verifier | None,
         members: OperationalMembers,
         latest_hour: Callable[[], CentreHour | None],
-        operational: Callable[[], Mapping[str, Any] | None],
+        operational: Callable[[], CentreLoad | None],
     ) -> None:
         self._options = options
         self._users = users
@@ -145,12 +154,27 @@ class _Resource:
             setattr(self, f"on_{method.lower()}", handler)
 
 
-class _NoStore:
-    """Is the middleware that keeps answers out of the caches of proxies."""
+class _Bookkeeping:
+    """Is the middleware that counts answers, and keeps them out of the caches of proxies."""
+
+    def __init__(self, answered: Answered) -> None:
+        self._answered = answered
 
     def process_request(self, _request: falcon.Request, response: falcon.Response) -> None:
         """Mark the answer to be."""
         response.set_header("Cache-Control", "no-store")
+        response.context.code = Code.SUCCESS
+
+    def process_response(
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        _resource: object,
+        _succeeded: bool,  # noqa: FBT001 - falcon's own order
+    ) -> None:
+        """Count the answer."""
+        question = _QUESTIONS.get(request.path.rstrip("/"), "other")
+        self._answered(question, response.context.code)
 
 
 def create_application(
@@ -159,15 +183,17 @@ def create_application(
     users: Users,
     tokens: TokenStore,
     latest_hour: Callable[[], CentreHour | None],
-    operational: Callable[[], Mapping[str, Any] | None],
+    operational: Callable[[], CentreLoad | None],
     verifier: Verifier | None = None,
     members: OperationalMembers | None = None,
+    answered: Answered = lambda _question, _code: None,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Return the questions of annex B as a WSGI application.
 
-    `latest_hour` returns the hour to be told, `operational` the figures that `operational` names;
-    both are called for each request in the server's threads, return None while nothing is known,
-    and may raise TransientError or RequestError. With a `verifier` every question has to be signed.
+    `latest_hour` returns the hour to be told, `operational` load and scale of the centre; both are
+    called for each request in the server's threads, return None while nothing is known, and may
+    raise TransientError or RequestError. With a `verifier` every question has to be signed.
+    `answered` is called in these threads, too, and must not wait.
     """
     api = QueryApi(
         options=options,
@@ -178,7 +204,7 @@ def create_application(
         latest_hour=latest_hour,
         operational=operational,
     )
-    application = falcon.App(middleware=[_NoStore()], media_type=falcon.MEDIA_JSON)
+    application = falcon.App(middleware=[_Bookkeeping(answered)], media_type=falcon.MEDIA_JSON)
     application.req_options.strip_url_path_trailing_slash = True
     application.set_error_serializer(_write_error)
     application.add_error_handler(Exception, _answer_fault)
@@ -239,6 +265,7 @@ class _Refusals:
     ) -> None:
         if self._uses_http_statuses:
             response.status = wire.HTTP_STATUSES[code] if status is None else status
+        response.context.code = code
         response.content_type = falcon.MEDIA_JSON
         response.data = wire.encode_failure(code, message)
 
@@ -274,6 +301,7 @@ def _write_error(
     elif isinstance(error, falcon.HTTPMethodNotAllowed):
         allowed = dict(error.headers or {}).get("Allow", "")
         message = f"{request.method} is not possible here; use {allowed}"
+    response.context.code = Code.OTHER
     response.content_type = falcon.MEDIA_JSON
     response.data = wire.encode_failure(
         Code.OTHER, message or http.HTTPStatus(error.status_code).phrase
@@ -293,6 +321,7 @@ def _answer_fault(
         exc_info=error,
     )
     response.status = falcon.HTTP_500
+    response.context.code = Code.OTHER
     response.content_type = falcon.MEDIA_JSON
     response.data = wire.encode_failure(
         Code.OTHER,

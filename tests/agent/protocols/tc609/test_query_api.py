@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.errors import PermanentError, TransientError
+from agent.model.operations import CentreLoad
 from agent.model.secret import Secret
 from agent.protocols.tc609.query_api import (
     MAXIMUM_BODY_BYTES,
@@ -40,7 +41,14 @@ HASHES = {"city": PasswordHash.of(Secret("Passw0rd"))}
 SIGN = SignOptions(secret=Secret("s3cret"))
 
 
-def make_api(clock, *, sign=None, latest=hour, operational=lambda: {"node_count": 1}, **changes):
+def make_api(
+    clock,
+    *,
+    sign=None,
+    latest=hour,
+    operational=lambda: CentreLoad(figures={"node_count": 1}),
+    **changes,
+):
     options = {"names": CentreNames(centre_id=7, centre_name=NAME), **changes}
     tokens = TokenStore(clock=clock)
     application = create_application(

@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from agent.model.clock import SystemClock
+from agent.model.operations import CentreLoad
 from agent.model.secret import Secret
 from agent.protocols.tc609.query_api import QueryOptions, create_application, server_error_body
 from agent.protocols.tc609.questions import CentreNames
@@ -59,7 +60,7 @@ def serve(*, sign=None) -> Iterator[SimpleNamespace]:
         users=Users({"city": PasswordHash.of(Secret("Passw0rd"))}, clock=clock),
         tokens=tokens,
         latest_hour=hour,
-        operational=lambda: {"node_count": 1},
+        operational=lambda: CentreLoad(figures={"node_count": 1}),
         verifier=None if sign is None else Verifier(sign, clock=clock),
     )
     server = HttpServer(

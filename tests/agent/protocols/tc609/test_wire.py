@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.model import operations
 from agent.model.metering import Quality
+from agent.model.operations import CentreLoad
 from agent.model.secret import Secret
 from agent.protocols.tc609 import operational, wire
 from agent.protocols.tc609.operational import OperationalMembers
@@ -113,7 +115,7 @@ def test_joules_become_kilowatt_hours_to_the_watt_hour(joules):
 
 
 def test_operational_data_stand_in_the_groups_of_table_b_1_3(golden):
-    sent = OperationalMembers().encode(FIGURES)
+    sent = OperationalMembers().encode(CentreLoad(figures=FIGURES))
     assert json.loads(sent) == golden("operational_data_response")
 
 
@@ -126,10 +128,24 @@ def test_a_site_may_have_members_of_its_own():
     members = OperationalMembers(
         {"node_count": "nodes", "memory_gib": "算力规模.内存", "missing": "a.b.c"}
     )
-    answer = json.loads(members.encode(FIGURES))
+    answer = json.loads(members.encode(CentreLoad(figures=FIGURES)))
 
     assert answer["data"] == {"nodes": 2, "算力规模": {"内存": 256.0}, "a": {"b": {"c": None}}}
     assert answer["msg"] == "unknown: a.b.c"
+
+
+def test_figures_that_are_unknown_for_one_reason_stand_together():
+    members = OperationalMembers({"a": "x.a", "b": "x.b", "c": "c", "d": "d"})
+    dead = "no answer of 1 of 5 nodes: 192.0.2.21:8123"
+    load = CentreLoad(figures={"d": 1}, unknown={"a": dead, "b": "none", "c": dead})
+    answer = json.loads(members.encode(load))
+
+    assert answer["data"] == {"x": {"a": None, "b": None}, "c": None, "d": 1}
+    assert answer["msg"] == f"unknown: x.a, c ({dead}); unknown: x.b (none)"
+
+
+def test_the_default_map_has_a_place_for_every_figure():
+    assert tuple(operational.DEFAULT_MEMBERS) == operations.FIGURES
 
 
 def test_nothing_known_of_the_centre_is_null_throughout():
@@ -141,7 +157,7 @@ def test_nothing_known_of_the_centre_is_null_throughout():
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf"), [], {}, object()])
 def test_what_is_no_figure_is_null(value):
-    answer = json.loads(OperationalMembers({"a": "a"}).encode({"a": value}))
+    answer = json.loads(OperationalMembers({"a": "a"}).encode(CentreLoad(figures={"a": value})))
     assert answer["data"] == {"a": None}
 
 
