@@ -15,8 +15,12 @@ TEST_FOLDERS = ("test", "tests")
 # Each of a library: what nothing of the agent imports.
 UNUSED = (
     "bin",  # commands of the libraries
-    "pymodbus/server",
-    "pymodbus/simulator",
+    "Cryptodome/IO",
+    "Cryptodome/Math",
+    "Cryptodome/Protocol",
+    "Cryptodome/PublicKey",
+    "Cryptodome/SelfTest",
+    "Cryptodome/Signature",
 )
 
 # Files of a .dist-info that tell of the installation and not of the library.
