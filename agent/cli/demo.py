@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from agent.app import demo
+from agent.app import demo, demo_centre
 
 EPILOG = """\
 example:
   computility-agent demo --seconds 20
+  computility-agent demo --centre
 
 Nothing leaves this machine: the platform simulator and the agent talk over loopback, and what they
 write stands in a temporary folder. Exit status 0: the platform accepted the registration and at
 least two keepalives, decrypted the password, and read back what the operating system says itself.
+
+--centre shows a computing centre instead: simulated meters, and every hour that the agent makes of
+them beside the truth. Exit status 0: no figure was wrong, and none unknown without a cause.
 """
 
 LONGEST_SECONDS = 86_400
@@ -28,11 +32,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="end after N seconds (default: 0, run until Ctrl-C)",
     )
+    parser.add_argument(
+        "--centre",
+        action="store_true",
+        help="show a small computing centre hour by hour, in fast time",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the demonstration."""
-    return demo.run(seconds=arguments.seconds or None)
+    shown = demo_centre.run if arguments.centre else demo.run
+    return shown(seconds=arguments.seconds or None)
 
 
 def _seconds(text: str) -> float:
