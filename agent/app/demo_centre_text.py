@@ -68,7 +68,7 @@ def hour(judged: Judgement, *, script: CentreScript, zone: tzinfo) -> Iterator[s
         _litres(truth.water),
         _ratio(_quotient(truth.facility, truth.it, 1)),
         _ratio(_quotient(truth.water, truth.it, WUE_SCALE)),
-        f"  {judged.verdict.value}",
+        f"  {_verdict(judged)}",
     )
     for meter, event in demo_centre_check.happenings(script, found.start_at):
         yield "    " + happening(meter, event, script=script)
@@ -97,6 +97,14 @@ def _reasons(found: CentreHour, *, zone: tzinfo) -> Iterator[str]:
 
 def _local(moment: str, zone: tzinfo) -> str:
     return f"{datetime.fromisoformat(moment.replace('Z', '+00:00')).astimezone(zone):%H:%M}"
+
+
+def _verdict(judged: Judgement) -> str:
+    found = judged.hour
+    figures = (found.facility, found.it, found.green, found.water)
+    is_whole = all(each.coverage_ratio == 1 for each in figures if each.value is not None)
+    told = "" if is_whole or judged.verdict is not Verdict.AGREES else ", for what is covered"
+    return judged.verdict.value + told
 
 
 def _quality(found: CentreHour) -> str:

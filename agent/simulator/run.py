@@ -16,6 +16,8 @@ from typing import Any
 from agent.errors import PermanentError
 from agent.simulator.faults import BadFault, Fault, FaultKind, parse_flag
 from agent.simulator.key_file import public_path
+from agent.simulator.meters import flags as meter_flags
+from agent.simulator.meters.simulator import MeterSimulator
 from agent.simulator.monitoring import flags as monitoring_flags
 from agent.simulator.simulator import Simulator, SimulatorSettings
 
@@ -37,6 +39,8 @@ example:
     "AlgoFilePackageID": "ID of the package", "ComputilityCode": "11010800005020000001"}'
 
   computility-agent simulate --user city:secret --ask-centre http://192.0.2.10:8124,centerId=7
+
+  computility-agent simulate --meters --speed 60
 """
 
 
@@ -137,6 +141,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an authorisation server that says yes to every service; off without",
     )
     monitoring_flags.add_arguments(parser)
+    meter_flags.add_arguments(parser)
     bad = parser.add_argument_group("misbehaviour")
     bad.add_argument(
         "--fault",
@@ -163,16 +168,24 @@ def run_from_arguments(arguments: argparse.Namespace) -> int:
     """Run the simulator until SIGINT or SIGTERM; return 0, or 2 for input that cannot be used."""
     show = _show_json if arguments.json else _show_text
     try:
+        meters = meter_flags.simulator(arguments)
         simulator = Simulator(_settings(arguments), on_event=show)
         simulator.start()
     except (PermanentError, BadFault) as error:
         print(f"simulate: {error}", file=sys.stderr)
         return 2
     try:
-        _introduce(simulator, key=arguments.key, as_json=arguments.json)
+        if meters is not None:
+            meters.start()
+        _introduce(simulator, key=arguments.key, as_json=arguments.json, meters=meters)
         _wait_for_signal()
+    except PermanentError as error:
+        print(f"simulate: {error}", file=sys.stderr)
+        return 2
     finally:
         simulator.stop()
+        if meters is not None:
+            meters.stop()
     return 0
 
 
@@ -201,7 +214,9 @@ def _settings(arguments: argparse.Namespace) -> SimulatorSettings:
     )
 
 
-def _introduce(simulator: Simulator, *, key: Path, as_json: bool) -> None:
+def _introduce(
+    simulator: Simulator, *, key: Path, as_json: bool, meters: MeterSimulator | None
+) -> None:
     facts = {
         "platform": simulator.url,
         "control": simulator.control_url,
@@ -209,6 +224,7 @@ def _introduce(simulator: Simulator, *, key: Path, as_json: bool) -> None:
         "fingerprint": simulator.public_key.fingerprint,
         "authorisation": simulator.authorisation_address,
         "monitoring": simulator.monitoring.users,
+        **meter_flags.facts(meters),
     }
     if as_json:
         _print(json.dumps({"kind": "start", **facts}))
@@ -221,6 +237,8 @@ def _introduce(simulator: Simulator, *, key: Path, as_json: bool) -> None:
         _print(f"monitoring   user {user['username']}, password {user['password']}")
     _print(f"public key   {facts['public_key_file']}, SHA-256 {facts['fingerprint']}")
     _print(simulator.public_key.to_pem().rstrip())
+    for line in meter_flags.introduction(meters):
+        _print(line)
     _print("Ctrl-C ends it.")
 
 
