@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from agent.app.local_socket import ERROR_KINDS, STATUS
 from agent.errors import PermanentError, TransientError
 
 ANSWER_SECONDS = 5.0
+WAITING_SECONDS = 0.2
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 
@@ -24,11 +25,13 @@ def ask(
     fields: Mapping[str, Any] | None = None,
     file: int | None = None,
     answer_seconds: float | None = ANSWER_SECONDS,
+    while_waiting: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Return the answer of the daemon that listens on `path`.
 
     `file` is an open descriptor that the daemon may read, None for none. `answer_seconds` None
-    waits as long as the daemon works on it.
+    waits as long as the daemon works on it, and so does `while_waiting`, which is called some times
+    a second until the answer comes: how far a file was read, its offset tells, which both share.
 
     Raises:
         TransientError: no daemon answers there, or it may not be asked by this user.
@@ -40,8 +43,8 @@ def ask(
         try:
             connection.connect(os.fspath(path))
             _send(connection, question, file=file)
-            connection.settimeout(answer_seconds)
-            received = _receive(connection, path=path)
+            connection.settimeout(answer_seconds if while_waiting is None else WAITING_SECONDS)
+            received = _receive(connection, path=path, while_waiting=while_waiting)
         except PermissionError as error:
             raise TransientError(
                 f"{path} belongs to another user: ask as that user or as root"
@@ -67,10 +70,21 @@ def _send(connection: socket.socket, question: bytes, *, file: int | None) -> No
             connection.sendall(question[sent:])
 
 
-def _receive(connection: socket.socket, *, path: Path) -> bytes:
+def _receive(
+    connection: socket.socket, *, path: Path, while_waiting: Callable[[], None] | None
+) -> bytes:
     received = bytearray()
     with contextlib.suppress(ConnectionResetError):
-        while chunk := connection.recv(65536):
+        while True:
+            try:
+                chunk = connection.recv(65536)
+            except TimeoutError:
+                if while_waiting is None:
+                    raise
+                while_waiting()
+                continue
+            if not chunk:
+                break
             received += chunk
             if len(received) > MAX_ANSWER_BYTES:
                 raise TransientError(f"what answers on {path} is no agent: it sends no end")

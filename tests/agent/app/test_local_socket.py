@@ -132,6 +132,31 @@ def test_a_question_brings_its_fields_and_its_file(path, tmp_path):
         server.stop(timeout_seconds=5)
 
 
+def test_who_waits_sees_how_far_the_file_was_read(path, tmp_path):
+    (tmp_path / "readings.csv").write_bytes(b"x" * 1000)
+    seen = []
+    is_seen = threading.Event()
+
+    def read_half(asked):
+        os.read(asked.file.fileno(), 500)
+        assert is_seen.wait(PATIENCE_SECONDS)
+        return {"done": True}
+
+    def look():
+        seen.append(os.lseek(file.fileno(), 0, os.SEEK_CUR))
+        if seen[-1] == 500:
+            is_seen.set()
+
+    server = serve(path, read=read_half)
+    try:
+        with (tmp_path / "readings.csv").open("rb") as file:
+            answer = ask(path, "read", file=file.fileno(), answer_seconds=None, while_waiting=look)
+        assert answer == {"done": True}
+        assert seen[-1] == 500
+    finally:
+        server.stop(timeout_seconds=5)
+
+
 def test_files_of_questions_do_not_pile_up(path):
     server = serve(path)
     try:
