@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
-from agent.app import centre_documents, centre_parts, centre_questions, local_client
+from agent.app import (
+    centre_documents,
+    centre_parts,
+    centre_questions,
+    file_owner,
+    local_client,
+)
 from agent.app.local_socket import SOCKET_NAME, Question
 from agent.app.meter_kinds import MeterKinds
 from agent.centre.centre import Centre
@@ -52,14 +58,19 @@ def import_file(
     *,
     kinds: MeterKinds,
     zone: str | None,
+    correct: bool,
     progress: Callable[[int], None],
+    reading: Callable[[int, int], None],
     closing: Callable[[], None],
 ) -> Document:
     """Return the document of `meters import --json`.
 
-    Where no agent runs, `progress` is told of the rows, and `closing` that hours are closed now.
+    Where no agent runs, `progress` is told of the rows, and `closing` that hours are closed now;
+    where one does, `reading` of the bytes that it has read and those that there are.
     """
-    fields = {} if zone is None else {"zone": zone}
+    fields: dict[str, Any] = {} if zone is None else {"zone": zone}
+    if correct:
+        fields["correct"] = True
     path = _socket(settings)
     with _opened(settings, kinds) as centre:
         if centre is None:
@@ -69,15 +80,23 @@ def import_file(
                 fields=fields,
                 file=file.fileno(),
                 answer_seconds=None,
+                while_waiting=lambda: _tell_offset(file, reading),
             )
         found = centre.import_file(
             file,
             zone=centre_questions.zone_of(Question(fields=fields)),
+            correct=correct,
             progress=progress,
         )
         closing()
         centre.close_due()
         return centre_documents.imported(found)
+
+
+def _tell_offset(file: BinaryIO, reading: Callable[[int, int], None]) -> None:
+    # The agent reads the same open file, so it moves the offset of ours; that of a pipe is nowhere.
+    with contextlib.suppress(OSError):
+        reading(os.lseek(file.fileno(), 0, os.SEEK_CUR), os.fstat(file.fileno()).st_size)
 
 
 def _ask(
@@ -102,7 +121,7 @@ def _opened(settings: Settings, kinds: MeterKinds) -> Iterator[Centre | None]:
     """Give the centre with its ledger; None where a running agent has it."""
     if not settings.meters:
         raise PermanentError("no meter is configured: see the section meters")
-    with _as_owner(Path(settings.node.state_dir)):
+    with file_owner.owner_of(Path(settings.node.state_dir)):
         try:
             centre = centre_parts.open_centre(settings, kinds=kinds, clock=_CLOCK)
         except TransientError:
@@ -112,23 +131,3 @@ def _opened(settings: Settings, kinds: MeterKinds) -> Iterator[Centre | None]:
         finally:
             if centre is not None:
                 centre.stop(timeout_seconds=1.0)
-
-
-@contextlib.contextmanager
-def _as_owner(folder: Path) -> Iterator[None]:
-    """Let files that root makes belong to the user of the agent, who has to use them later."""
-    before = (os.geteuid(), os.getegid())
-    try:
-        owner = folder.stat()
-    except OSError:
-        owner = None
-    if before[0] != 0 or owner is None or owner.st_uid == 0:
-        yield
-        return
-    os.setegid(owner.st_gid)
-    os.seteuid(owner.st_uid)
-    try:
-        yield
-    finally:
-        os.seteuid(before[0])
-        os.setegid(before[1])

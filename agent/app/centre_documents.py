@@ -70,6 +70,7 @@ def imported(one: Imported) -> dict[str, Any]:
     return {
         "accepted": one.accepted,
         "repeated": one.repeated,
+        "corrected": one.corrected,
         "refused": one.refused_count,
         "refusals": [{"line": line, "reason": reason} for line, reason in one.refused],
     }

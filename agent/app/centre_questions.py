@@ -71,7 +71,16 @@ def import_readings(centre: Centre, asked: Question) -> Mapping[str, Any]:
     """Keep the readings of the file that came with the question."""
     if asked.file is None:
         raise RequestError("no file came with the question")
-    return documents.imported(centre.import_file(asked.file, zone=zone_of(asked)))
+    imported = centre.import_file(asked.file, zone=zone_of(asked), correct=is_correction(asked))
+    return documents.imported(imported)
+
+
+def is_correction(asked: Question) -> bool:
+    """Tell whether the readings take the place of others."""
+    correct = asked.fields.get("correct", False)
+    if not isinstance(correct, bool):
+        raise RequestError("correct is true or false")
+    return correct
 
 
 def zone_of(asked: Question) -> tzinfo | None:

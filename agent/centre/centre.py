@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import BinaryIO
 
+from agent.centre import explaining
 from agent.centre.across import Across
+from agent.centre.bills import BY_HAND
 from agent.centre.calendar import Calendar
 from agent.centre.clock_watch import ClockWatch
 from agent.centre.closing import Closer
@@ -21,8 +23,8 @@ from agent.centre.meter_threads import MeterThread, MeterThreads, OpenMeter, Pau
 from agent.centre.status import MeterStatus
 from agent.config.kinds import time_zone
 from agent.config.meter_settings import LedgerSettings, MeterSettings
-from agent.errors import AgentError, NotFoundError
-from agent.metering.explain import Step, time_text
+from agent.errors import AgentError
+from agent.metering.explain import Step
 from agent.metering.hours import HOUR
 from agent.metering.months import MonthTotals, month_span, month_totals
 from agent.model.clock import Clock
@@ -155,36 +157,8 @@ class Centre:
         Raises:
             NotFoundError: this hour was not closed.
         """
-        versions = self._ledger.versions(start_at)
-        if not versions:
-            raise NotFoundError(f"the hour from {time_text(start_at)} on was not closed")
-        last = versions[-1]
-        steps = [
-            Step(
-                text=f"Version {each.version} was closed at {time_text(each.closed_at)}: "
-                f"facility {each.facility.value}, IT {each.it.value}, green {each.green.value} J, "
-                f"water {each.water.value} ml.",
-                fields={"version": each.version, "closed_at": time_text(each.closed_at)},
-            )
-            for each in versions
-        ]
-        made, way = self._maker.make(last.start_at, version=last.version, closed_at=last.closed_at)
-        steps.extend(way)
-        if made != last:
-            changed = [
-                each.name
-                for each in dataclasses.fields(CentreHour)
-                if getattr(made, each.name) != getattr(last, each.name)
-            ]
-            steps.append(
-                Step(
-                    text="The readings and settings of now give another result than was closed "
-                    f"({', '.join(changed)}): readings were deleted for their age, or the "
-                    "configuration has changed since.",
-                    fields={"changed": changed},
-                )
-            )
-        return tuple(steps)
+        names = [meter.name for meter in self._meters if meter.roles]
+        return explaining.explain(self._ledger, start_at, maker=self._maker, meters=names)
 
     def month(self, year: int, month: int) -> MonthTotals:
         """Return what a month comes to, in the ledger's zone."""
@@ -216,13 +190,16 @@ class Centre:
         file: BinaryIO,
         *,
         zone: tzinfo | None = None,
+        correct: bool = False,
         progress: Callable[[int], None] = lambda _: None,
     ) -> Imported:
         """Keep the readings of a file, and let the hours be closed that they concern.
 
-        Errors as those of `importing.import_file`.
+        With `correct` they take the place of readings that were imported or read by hand. Errors
+        as those of `importing.import_file`.
         """
         now = self._clock.now()
+        by_hand = frozenset(meter.name for meter in self._meters if meter.kind == BY_HAND)
         imported = import_file(
             file,
             ledger=self._ledger,
@@ -230,6 +207,7 @@ class Centre:
             zone=zone,
             now=now,
             not_before=now - timedelta(days=self._settings.readings_days),
+            corrects=by_hand if correct else None,
             progress=progress,
         )
         if self._is_started:

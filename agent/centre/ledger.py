@@ -8,19 +8,21 @@ that contradicts what is there is refused. Each reading opens the hours that it 
 from __future__ import annotations
 
 import fcntl
-import math
 import os
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
+from agent.centre import belief
+from agent.centre.belief import doubtful_spans
+from agent.centre.concerned import concerned_hours
 from agent.errors import PermanentError, TransientError
 from agent.metering.hours import HOUR, MARGIN
 from agent.model.metering import CentreHour, MeterReading, RegisterTraits
-from agent.store import hours, readings
+from agent.store import corrections, hours, readings
+from agent.store.corrections import Correcting, Superseded
 from agent.store.database import Database
 from agent.store.ledger import (
     HOUR_MICROSECONDS,
@@ -37,14 +39,10 @@ from agent.store.readings import Fate, Source
 
 NamedReading: TypeAlias = "tuple[str, MeterReading]"
 
-# What a clock that lost its battery shows.
-FIRST_BELIEVED_YEAR = 2020
-_FUTURE = timedelta(minutes=10)
-_MOST = 2**63
 _CLOSED_UNTIL = "closed_until_hour"
 _READINGS_FROM = "readings_from_us"
 _CHUNK_ROWS = 2000
-_LONGEST_CLOCK_STEP = timedelta(days=7)
+_CHANGES = frozenset({Fate.ACCEPTED, Fate.CORRECTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +51,7 @@ class Kept:
 
     accepted: int = 0
     repeated: int = 0
+    corrected: int = 0
     refused: tuple[tuple[int, str], ...] = ()
 
 
@@ -101,10 +100,13 @@ class Ledger:
         source: Source,
         now: datetime,
         not_before: datetime,
+        corrects: frozenset[str] | None = None,
     ) -> Kept:
         """Write readings, and return once they are on the disk.
 
-        `not_before` is from when on readings are kept.
+        `not_before` is from when on readings are kept. With `corrects` a reading takes the place of
+        one that was imported, and of any of the meters named in it; one without a value withdraws
+        it. What was there stays in the ledger as superseded.
 
         Raises:
             NoRoomError: the disk is full; nothing of it was kept.
@@ -113,32 +115,52 @@ class Ledger:
         refused: list[tuple[int, str]] = []
         good: list[int] = []
         for place, (_, reading) in enumerate(named):
-            trouble = _trouble(reading, now=now, not_before=not_before)
+            trouble = belief.trouble_of(
+                reading, now=now, not_before=not_before, may_be_empty=corrects is not None
+            )
             if trouble is None:
                 good.append(place)
             else:
                 refused.append((place, trouble))
         try:
-            fates = self._write([named[place] for place in good], source=source)
+            fates = self._write(
+                [named[place] for place in good], source=source, now=now, corrects=corrects
+            )
         except BaseException:
             # What is remembered of it may not have come to the disk.
             self._meters = {}
             raise
-        repeated = 0
+        repeated = corrected = 0
         for place, fate in zip(good, fates or (), strict=False):
             if fate is Fate.CONTRADICTED:
                 name, reading = named[place]
                 at = reading.taken_at.isoformat()
-                refused.append((place, f"{name} has other values at {at} in the ledger already"))
+                told = (
+                    "if they are wrong, correct them: `meters import --correct`"
+                    if corrects is None
+                    else "the meter itself told them"
+                )
+                reason = f"{name} has other values at {at} in the ledger already; {told}"
+                refused.append((place, reason))
+            elif fate is Fate.CORRECTED:
+                corrected += 1
             elif fate is Fate.REPEATED:
                 repeated += 1
         return Kept(
-            accepted=len(named) - repeated - len(refused),
+            accepted=len(named) - repeated - corrected - len(refused),
             repeated=repeated,
+            corrected=corrected,
             refused=tuple(sorted(refused)),
         )
 
-    def _write(self, named: Sequence[NamedReading], *, source: Source) -> tuple[Fate, ...] | None:
+    def _write(
+        self,
+        named: Sequence[NamedReading],
+        *,
+        source: Source,
+        now: datetime,
+        corrects: frozenset[str] | None,
+    ) -> tuple[Fate, ...] | None:
         with self._database.transaction() as statements:
             rows = []
             opened: set[int] = set()
@@ -170,11 +192,20 @@ class Ledger:
                 else:
                     imported.setdefault(name, set()).add(hour)
                 rows.append(row)
-            fates = readings.insert(statements, rows)
-            if fates is None or Fate.ACCEPTED in fates:
+            fates: tuple[Fate, ...] | None
+            if corrects is None:
+                fates = readings.insert(statements, rows)
+            else:
+                known = readings.meter_ids(statements)
+                correcting = Correcting(
+                    at_us=microseconds_of(now),
+                    by_hand=frozenset(known[name] for name in corrects if name in known),
+                )
+                fates = corrections.write(statements, rows, correcting=correcting)
+            if fates is None or not _CHANGES.isdisjoint(fates):
                 for name, among in imported.items():
                     opened.update(
-                        _around(
+                        concerned_hours(
                             statements,
                             self._meters[name].meter_id,
                             among,
@@ -200,6 +231,19 @@ class Ledger:
                 meter,
                 first_us=microseconds_of(first),
                 last_us=microseconds_of(last),
+            )
+
+    def superseded(self, name: str, start_at: datetime) -> tuple[Superseded, ...]:
+        """Return what the readings that have a say in an hour said before they were corrected."""
+        with self._database.transaction() as statements:
+            meter = readings.meter_ids(statements).get(name)
+            if meter is None:
+                return ()
+            return corrections.between(
+                statements,
+                meter,
+                first_us=microseconds_of(start_at - MARGIN),
+                last_us=microseconds_of(start_at + HOUR + MARGIN),
             )
 
     def register_rows(
@@ -344,6 +388,7 @@ class Ledger:
             if before_us > (read_meta(statements, _READINGS_FROM) or 0):
                 write_meta(statements, _READINGS_FROM, before_us)
             hours.delete_clock_steps_before(statements, readings_before)
+            corrections.delete_before(statements, before_us=before_us)
         for meter in meters:
             more = _CHUNK_ROWS
             while more == _CHUNK_ROWS:
@@ -358,62 +403,6 @@ class Ledger:
                 more = hours.delete_before(statements, hour_at(hours_before), most=_CHUNK_ROWS)
             deleted += more
         return deleted
-
-
-def doubtful_spans(before: datetime, after: datetime) -> Iterable[tuple[datetime, datetime]]:
-    """Return the times for which no reading can be trusted after the clock was set.
-
-    Set forward: the moments at both of its ends; in between nothing was read. Set back: all that
-    was passed twice.
-    """
-    if after > before or before - after > _LONGEST_CLOCK_STEP:
-        return ((before, before), (after, after))
-    return ((after, before),)
-
-
-def _around(
-    statements: sqlite3.Connection, meter: int, among: Iterable[int], *, is_spread: bool
-) -> Iterable[int]:
-    """Return the hours that readings in some hours may change: these, and those of neighbours."""
-    found: set[int] = set()
-    for hour in among:
-        found.update((hour - 1, hour, hour + 1))
-    for hour in sorted(found):
-        if hour - 1 in found and hour + 1 in found:
-            continue
-        before, after = readings.neighbours(
-            statements,
-            meter,
-            first_us=hour * HOUR_MICROSECONDS,
-            last_us=(hour + 1) * HOUR_MICROSECONDS,
-        )
-        near = [each // HOUR_MICROSECONDS for each in (before, after) if each is not None]
-        found.update(near)
-        if is_spread:
-            found.update(range(min((*near, hour)), max((*near, hour)) + 1))
-    return found
-
-
-def _trouble(reading: MeterReading, *, now: datetime, not_before: datetime) -> str | None:
-    """Return why a reading cannot be kept, None where it can."""
-    taken_at = reading.taken_at
-    if taken_at.tzinfo is None:
-        return "its time has no zone"
-    if taken_at.year < FIRST_BELIEVED_YEAR:
-        return f"{taken_at.isoformat()} is before {FIRST_BELIEVED_YEAR}: the clock was wrong"
-    if taken_at < not_before:
-        return f"{taken_at.isoformat()} is longer ago than readings are kept"
-    if taken_at > now + _FUTURE:
-        return f"{taken_at.isoformat()} has not come yet"
-    amounts = (reading.energy_joules, reading.water_millilitres)
-    if any(amount is not None and not 0 <= amount < _MOST for amount in amounts):
-        return "a register shows no number below 0, and none above 2^63"
-    power = reading.power_watts
-    if power is not None and not math.isfinite(power):
-        return "its power is no number"
-    if power is None and amounts == (None, None):
-        return "it has no value"
-    return None
 
 
 def _locked(folder: Path) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from agent.centre.belief import doubtful_spans
 from agent.centre.bills import BY_HAND
-from agent.centre.ledger import Ledger, doubtful_spans
+from agent.centre.ledger import Ledger
 from agent.config.meter_settings import LedgerSettings, MeterSettings
 from agent.metering.explain import Step, time_text
 from agent.metering.hours import HOUR, power_hour, register_hour

@@ -42,11 +42,16 @@ IMPORT_EPILOG = """\
 example:
   computility-agent meters import readings.csv
   computility-agent meters import readings.csv --zone Asia/Shanghai
+  computility-agent meters import corrections.csv --correct
 
 Columns: meter,time,energy_kwh,water_litres,power_kw - what the registers show; times in ISO 8601
 with zone; empty means not given. The same file twice changes nothing. Exit status 1: rows were
 refused, and why; all others were taken. It goes through the running agent, or without one into the
 ledger itself.
+
+With --correct a row takes the place of the reading of its meter and time; a row without values
+withdraws it. Only what was read by hand or imported can be corrected. What it said before stays in
+the ledger, the hours are closed again, and `meters explain` shows both.
 """
 HOURS_EPILOG = """\
 example:
@@ -64,6 +69,7 @@ example:
 HOUR is when the hour begins; without a zone it is in that of the ledger.
 """
 _PROGRESS_SECONDS = 0.2
+_BYTES_PER_MB = 1_000_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     importing = _add(actions, "import", "keep the readings of a file", IMPORT_EPILOG, _import)
     importing.add_argument("file", metavar="FILE.csv", type=Path)
     importing.add_argument("--zone", metavar="ZONE", help="zone of times without one")
+    importing.add_argument(
+        "--correct", action="store_true", help="put rows in the place of readings that were wrong"
+    )
     add_json_argument(importing)
     hours = _add(actions, "hours", "list the last closed hours", HOURS_EPILOG, _hours)
     hours.add_argument("--count", metavar="N", type=int, default=24, help="default: 24")
@@ -160,7 +169,9 @@ def _import(arguments: argparse.Namespace) -> int:
                 file,
                 kinds=_kinds(),
                 zone=arguments.zone,
+                correct=arguments.correct,
                 progress=progress,
+                reading=progress.reading,
                 closing=progress.closing,
             )
     except OSError as error:
@@ -175,10 +186,10 @@ def _import(arguments: argparse.Namespace) -> int:
         unsaid = document["refused"] - len(document["refusals"])
         if unsaid:
             print(f"and {unsaid} more lines", file=sys.stderr)
-        print(
-            f"accepted {document['accepted']}, repeated {document['repeated']}, "
-            f"refused {document['refused']}"
-        )
+        counts = ["accepted", "repeated", "refused"]
+        if arguments.correct:
+            counts.insert(2, "corrected")
+        print(", ".join(f"{name} {document[name]}" for name in counts))
     return 1 if document["refused"] else 0
 
 
@@ -228,16 +239,18 @@ def _print(document: Mapping[str, Any]) -> int:
 
 
 class _Progress:
-    """Shows on a terminal how many rows are done."""
+    """Shows on a terminal how much is done."""
 
     def __init__(self) -> None:
         self._shown_at = 0.0
 
     def __call__(self, rows: int) -> None:
-        now = time.monotonic()
-        if now - self._shown_at >= _PROGRESS_SECONDS:
-            self._shown_at = now
-            self._show(f"{rows} rows")
+        self._show_now_and_then(f"{rows} rows")
+
+    def reading(self, done: int, size: int) -> None:
+        """Show how many bytes of a file are read."""
+        share = f"{100 * done / size:.0f} % of " if size else ""
+        self._show_now_and_then(f"{share}{max(done, size) / _BYTES_PER_MB:.1f} MB")
 
     def closing(self) -> None:
         """Say that the hours are closed now."""
@@ -247,6 +260,12 @@ class _Progress:
         """Take the line away."""
         if self._shown_at:
             self._show("")
+
+    def _show_now_and_then(self, text: str) -> None:
+        now = time.monotonic()
+        if now - self._shown_at >= _PROGRESS_SECONDS:
+            self._shown_at = now
+            self._show(text)
 
     def _show(self, text: str) -> None:
         if sys.stderr.isatty():

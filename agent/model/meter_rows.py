@@ -57,12 +57,13 @@ class RefusedRow:
 
 
 def read_rows(
-    chunks: Iterable[bytes], *, zone: tzinfo | None = None
+    chunks: Iterable[bytes], *, zone: tzinfo | None = None, may_be_empty: bool = False
 ) -> Iterator[MeterRow | RefusedRow]:
     """Yield every row of a file, taken or refused, in its order; holds one line at a time.
 
     `zone` is that of times without one; where it is None they are refused. Rows without any text
-    are passed over.
+    are passed over; those of a meter and a time without a value are refused, unless they
+    `may_be_empty`.
     """
     lines = _numbered_lines(chunks)
     layout: RowLayout | None = None
@@ -75,7 +76,7 @@ def read_rows(
             continue
         try:
             if layout is None:
-                layout = RowLayout.from_header(text, zone=zone)
+                layout = RowLayout.from_header(text, zone=zone, may_be_empty=may_be_empty)
                 continue
             yield layout.row(text, line=number)
         except ValueError as error:
@@ -94,8 +95,11 @@ def read_rows(
 class RowLayout:
     """Knows what stands in which column, and turns one line into a row."""
 
-    def __init__(self, names: list[str], *, delimiter: str, zone: tzinfo | None) -> None:
+    def __init__(
+        self, names: list[str], *, delimiter: str, zone: tzinfo | None, may_be_empty: bool
+    ) -> None:
         self._delimiter = delimiter
+        self._may_be_empty = may_be_empty
         self._zone = zone
         self._width = len(names)
         places = {name: index for index, name in enumerate(names) if name}
@@ -105,7 +109,9 @@ class RowLayout:
         self._power = places.get("power_kw")
 
     @classmethod
-    def from_header(cls, text: str, *, zone: tzinfo | None = None) -> RowLayout:
+    def from_header(
+        cls, text: str, *, zone: tzinfo | None = None, may_be_empty: bool = False
+    ) -> RowLayout:
         """Return the layout that the row with the names of the columns says.
 
         Raises:
@@ -125,7 +131,7 @@ class RowLayout:
                 raise ValueError(f"the column {name} stands there twice")
         if not set(names) & set(COLUMNS[2:]):
             raise ValueError(f"no column with values; {expected}")
-        return cls(names, delimiter=delimiter, zone=zone)
+        return cls(names, delimiter=delimiter, zone=zone, may_be_empty=may_be_empty)
 
     def row(self, text: str, *, line: int) -> MeterRow:
         """Return the row of one line.
@@ -151,7 +157,7 @@ class RowLayout:
         water = self._amount(cells, self._water, "water_litres", factor=_MILLILITRES_PER_LITRE)
         # Through whole milliwatts: the same text gives the same float everywhere.
         milliwatts = self._amount(cells, self._power, "power_kw", factor=1_000_000)
-        if energy is None and water is None and milliwatts is None:
+        if (energy, water, milliwatts) == (None, None, None) and not self._may_be_empty:
             raise ValueError("no value")
         reading = MeterReading(
             taken_at=taken_at,

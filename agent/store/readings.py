@@ -29,10 +29,11 @@ class Fate(enum.Enum):
     ACCEPTED = "accepted"
     REPEATED = "repeated"
     CONTRADICTED = "contradicted"
+    CORRECTED = "corrected"
 
 
-_INSERT = "INSERT OR IGNORE INTO readings VALUES (?, ?, ?, ?, ?, ?, ?)"
-_VALUES = "energy_joules, water_millilitres, power_watts"
+INSERT = "INSERT OR IGNORE INTO readings VALUES (?, ?, ?, ?, ?, ?, ?)"
+VALUES = "energy_joules, water_millilitres, power_watts"
 
 
 def meter_ids(statements: sqlite3.Connection) -> dict[str, int]:
@@ -93,21 +94,22 @@ def insert(statements: sqlite3.Connection, rows: Sequence[Row]) -> tuple[Fate, .
     """
     statements.execute("SAVEPOINT many")
     before = statements.total_changes
-    statements.executemany(_INSERT, rows)
+    statements.executemany(INSERT, rows)
     if statements.total_changes - before == len(rows):
         statements.execute("RELEASE many")
         return None
     # Which of them were there cannot be told of many at once.
     statements.execute("ROLLBACK TO many")
     statements.execute("RELEASE many")
-    return tuple(_insert_one(statements, row) for row in rows)
+    return tuple(insert_one(statements, row) for row in rows)
 
 
-def _insert_one(statements: sqlite3.Connection, row: Row) -> Fate:
-    if statements.execute(_INSERT, row).rowcount == 1:
+def insert_one(statements: sqlite3.Connection, row: Row) -> Fate:
+    """Write one reading, as `insert` does."""
+    if statements.execute(INSERT, row).rowcount == 1:
         return Fate.ACCEPTED
     there = statements.execute(
-        f"SELECT {_VALUES} FROM readings WHERE meter_id = ? AND taken_us = ?",  # noqa: S608
+        f"SELECT {VALUES} FROM readings WHERE meter_id = ? AND taken_us = ?",  # noqa: S608
         row[:2],
     ).fetchone()
     is_same = all(

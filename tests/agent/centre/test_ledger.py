@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.centre.ledger import Ledger, doubtful_spans
+from agent.centre.belief import doubtful_spans
+from agent.centre.ledger import Ledger
 from agent.errors import TransientError
 from agent.model.metering import MeterReading, RegisterTraits
 from agent.store.ledger import LEDGER, hour_at, microseconds_of, moment_of, start_of

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.app import build, centre_parts, meter_kinds
 from agent.app.parts import Parts
 from agent.app.wiring import Wiring
+from agent.cli import meters
 from agent.config.load import load
 from agent.model.clock import SystemClock
 from tests.agent.centre.conftest import wait_until
@@ -117,6 +121,74 @@ def test_refused_rows_are_told_with_their_lines(operator: Operator, config: Path
     assert (done.status, done.out) == (1, "accepted 1, repeated 0, refused 4\n")
     assert [line.split(":")[0] for line in done.complaints] == [f"line {n}" for n in (3, 4, 5, 6)]
     assert "other values" in done.err
+
+
+def corrections(folder: Path) -> Path:
+    path = folder / "corrections.csv"
+    path.write_text(f"meter,time,energy_kwh\n总进线,{full_hour(4).isoformat()},100\n")
+    return path
+
+
+def test_a_reading_that_was_wrong_is_corrected_when_that_is_said(
+    operator: Operator, config: Path
+) -> None:
+    operator("meters", "import", a_file(operator.folder), "--config", config)
+    file = corrections(operator.folder)
+    done = operator("meters", "import", file, "--config", config)
+    assert (done.status, done.out) == (1, "accepted 0, repeated 0, refused 1\n")
+    assert "--correct" in done.err
+    words = ("meters", "import", file, "--correct", "--config", config)
+    done = operator(*words)
+    assert (done.status, done.out) == (0, "accepted 0, repeated 0, corrected 1, refused 0\n")
+    assert operator(*words).out == "accepted 0, repeated 1, corrected 0, refused 0\n"
+    told = operator("meters", "explain", full_hour(4).isoformat(), "--config", config).out
+    assert "The reading of 总进线" in told
+    assert "it was 540000000 J, now it is 360000000 J" in told
+    assert "Version 2 was closed" in told
+
+
+def test_the_running_agent_corrects_and_who_waits_sees_it_read(
+    monkeypatch: pytest.MonkeyPatch, operator: Operator, config: Path, agent: Wiring
+) -> None:
+    operator("meters", "import", a_file(operator.folder), "--config", config)
+    is_shown = threading.Event()
+    shown: list[str] = []
+
+    def show(progress: meters._Progress, text: str) -> None:
+        shown.append(text)
+        if text == "100 % of 0.0 MB":
+            is_shown.set()
+
+    monkeypatch.setattr(meters._Progress, "_show", show)
+    centre = agent.centre.centre  # type: ignore[union-attr]
+    keep = centre._ledger.keep
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        if options.get("corrects") is not None:
+            assert is_shown.wait(30)
+        return keep(*arguments, **options)
+
+    monkeypatch.setattr(centre._ledger, "keep", slow)
+    file = corrections(operator.folder)
+    done = operator("meters", "import", file, "--correct", "--config", config, "--json")
+    assert (done.status, done.document["corrected"]) == (0, 1)
+    assert "100 % of 0.0 MB" in shown
+
+
+def test_progress_is_shown_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for is_terminal in (False, True):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda is_terminal=is_terminal: is_terminal)
+        progress = meters._Progress()
+        progress.reading(0, 0)
+        progress.end()
+        progress = meters._Progress()
+        progress.reading(430_000_000, 1_000_000_000)
+        progress.end()
+        told = capsys.readouterr().err
+        assert ("43 % of 1000.0 MB" in told) == is_terminal
+        assert bool(told) == is_terminal
 
 
 def test_a_file_of_something_else_is_refused(operator: Operator, config: Path) -> None:
