@@ -22,6 +22,8 @@ DEFAULT_CONFIG = Path("/etc/computility-agent/config.yaml")
 # pay for the simulator.
 COMMANDS = {
     "run": "run the agent in the foreground (what the service does)",
+    "setup": "ask what the agent needs to know, try it, and write the configuration",
+    "doctor": "check everything that the agent depends on, and say what to do",
     "check-config": "check the configuration and say everything that is wrong with it",
     "print-config": "print the configuration in force, defaults included, secrets masked",
     "collect": "take one sample of everything; no running agent is needed",
@@ -33,6 +35,7 @@ COMMANDS = {
     "packages": "check and make algorithm packages, and hand them to the running agent",
     "services": "plan, load, list and unload algorithm services, and read their logs",
     "meters": "the meters of a computing centre, and its hours",
+    "monitoring": "the monitoring platforms that are told of the centre: sync, report, list",
     "sm2": "check a platform's SM2 key and the layout of what is sent to it",
     "simulate": "be the platform: a simulator of T/BAX 0006.5, clause 7, annexes F and G",
     "demo": "show an agent and a platform at work on this machine",
