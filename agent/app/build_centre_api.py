@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from agent.app import centre_users, signing
+from agent.app import centre_members, centre_users, signing
 from agent.app.held import Held
 from agent.app.operational_sources import OperationalSources
 from agent.app.parts import PartPlan, Service
@@ -15,16 +15,15 @@ from agent.config.centre_settings import CentreSettings
 from agent.config.kinds import split_listen
 from agent.config.settings import Settings
 from agent.config.tls_settings import ServerTlsSettings
-from agent.errors import PermanentError
 from agent.model.metering import CentreHour
 from agent.model.operations import CentreLoad
-from agent.protocols.tc609.operational import OperationalMembers
 from agent.protocols.tc609.query_api import (
     MAXIMUM_BODY_BYTES,
     QueryOptions,
     create_application,
     server_error_body,
 )
+from agent.protocols.tc609.question_rate import QuestionRate
 from agent.protocols.tc609.questions import CentreNames
 from agent.protocols.tc609.sign import Verifier
 from agent.protocols.tc609.sign_options import Scheme, SignOptions
@@ -51,16 +50,6 @@ def parts(settings: Settings, centre: CentreSettings, *, wiring: Wiring) -> tupl
     )
 
 
-def members(centre: CentreSettings) -> OperationalMembers:
-    """Return the places of the operational figures; raises PermanentError for a map with faults."""
-    if centre.members is None:
-        return OperationalMembers()
-    try:
-        return OperationalMembers(centre.members)
-    except ValueError as error:
-        raise PermanentError(str(error)) from error
-
-
 def _sources(settings: Settings, centre: CentreSettings, *, wiring: Wiring) -> PartPlan:
     codes = frozenset(
         {settings.node.code, *(each.code for each in settings.acsmp if each.code is not None)}
@@ -79,7 +68,7 @@ def _sources(settings: Settings, centre: CentreSettings, *, wiring: Wiring) -> P
 def _query_api(centre: CentreSettings, *, wiring: Wiring) -> PartPlan:
     sign = signing.options(centre.sign, section="centre.sign")
     # What a running listener could not take to must be known before it is asked to.
-    members(centre)
+    centre_members.of(centre.members)
     for user in centre.users:
         centre_users.check(user)
     socket_key = (centre.listen, centre.tls)
@@ -125,6 +114,7 @@ class _QueryApi:
         self._users = self._make_users(centre)
         self._tokens = self._make_tokens(centre)
         self._verifier = self._make_verifier(sign)
+        self._rate = QuestionRate(clock=wiring.clock)
         self._application: Callable[..., Iterable[bytes]] = self._make_application()
         server = HttpServer(
             self._serve,
@@ -179,10 +169,11 @@ class _QueryApi:
             users=self._users,
             tokens=self._tokens,
             verifier=self._verifier,
-            members=members(centre),
+            members=centre_members.of(centre.members),
             latest_hour=lambda: _latest_hour(wiring, rolling=centre.hour == "rolling"),
             operational=lambda: _operational(wiring),
             answered=wiring.query_answers.add,
+            rate=self._rate,
         )
 
 

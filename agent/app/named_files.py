@@ -1,4 +1,4 @@
-"""Tries the keys and certificates that a configuration names, before anything depends on them."""
+"""Tries what a configuration names, keys above all, before anything depends on it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from agent.app import signing
+from agent.app import centre_members, centre_users, signing
 from agent.app.loading import load_all
 from agent.config.centre_settings import (
     AgentSourceSettings,
@@ -67,6 +67,15 @@ def _problems_of_files(loaded: Loaded) -> Iterator[ConfigProblem]:
 def _centre(loaded: Loaded, centre: CentreSettings) -> Iterator[ConfigProblem]:
     yield from _listener(loaded, "centre", centre.tls)
     yield from _sign(loaded, "centre.sign", centre.sign)
+    for index, user in enumerate(centre.users):
+        yield from _problem(
+            loaded,
+            f"centre.users[{index}].password",
+            functools.partial(centre_users.check, user),
+        )
+    yield from _problem(
+        loaded, "centre.members", functools.partial(centre_members.of, centre.members)
+    )
     sources = centre.sources
     if isinstance(sources.nodes, tuple):
         for index, node in enumerate(sources.nodes):

@@ -129,6 +129,8 @@ class SourceSettings:
     nodes: Annotated[
         Literal["self", "prometheus"] | tuple[AgentSourceSettings, ...],
         Meta(
+            # Each has a thread of its own here; what collects for more nodes is Prometheus.
+            max_length=256,
             description="`self` is this node alone; or a list of other agents, which are read "
             "beside this node; or `prometheus`, whose section stands beside.",
         ),

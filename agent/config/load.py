@@ -16,7 +16,10 @@ from agent.config.findings import Findings
 from agent.config.nodes import Place, Section
 from agent.config.settings import Settings
 from agent.errors import ConfigProblem
+from agent.model.operations import FIGURES
 
+# Sections whose names are figures of a centre.
+_FIGURE_MAPS = ("centre.members", "centre.sources.prometheus.queries")
 _MOST_DROP_INS = 64
 _EMPTY = Section(place=Place(line=1, column=1), entries=())
 
@@ -124,7 +127,9 @@ def _load(
         folder=os.path.abspath(path.parent),  # noqa: PTH100 - resolve() would follow links
         credentials_folder=environment.get("CREDENTIALS_DIRECTORY") or None,
     )
-    names = {} if known_accelerators is None else {"accelerators": known_accelerators}
+    names: dict[str, Collection[str]] = dict.fromkeys(_FIGURE_MAPS, FIGURES)
+    if known_accelerators is not None:
+        names["accelerators"] = known_accelerators
     builder = Builder(findings=findings, files=named_files, names=names)
     settings: Settings = builder.section(Settings, root, key="", place=root.place)
     rules.check(findings)

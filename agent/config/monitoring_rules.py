@@ -35,6 +35,15 @@ def _check_centre(findings: Findings) -> None:
             "missing; expected the section of the server that `nodes: prometheus` asks",
             place=findings.places.get("centre.sources.nodes"),
         )
+    for given, other in (("username", "password"), ("password", "username")):
+        if findings.values.get(f"{prometheus}.{given}") is not None and _is_absent(
+            findings, f"{prometheus}.{other}"
+        ):
+            findings.problem(
+                f"{prometheus}.{other}",
+                f"missing; {given} is given",
+                place=_place(findings, prometheus, given),
+            )
     for source in [*_items(findings, "centre.sources.nodes"), prometheus]:
         _check_client_certificate(findings, source)
         _warn_of_plain_http(findings, source, what="the password")

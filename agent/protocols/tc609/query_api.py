@@ -24,6 +24,7 @@ from agent.model.metering import CentreHour
 from agent.model.operations import CentreLoad
 from agent.protocols.tc609 import parameters, questions, wire
 from agent.protocols.tc609.operational import OperationalMembers
+from agent.protocols.tc609.question_rate import QuestionRate, TooManyQuestions
 from agent.protocols.tc609.questions import CentreNames, QuestionRefused
 from agent.protocols.tc609.sign import SignMissing, Verifier
 from agent.protocols.tc609.tokens import TokenStore
@@ -74,8 +75,10 @@ class QueryApi:
         members: OperationalMembers,
         latest_hour: Callable[[], CentreHour | None],
         operational: Callable[[], CentreLoad | None],
+        rate: QuestionRate | None,
     ) -> None:
         self._options = options
+        self._rate = rate
         self._users = users
         self._tokens = tokens
         self._verifier = verifier
@@ -113,14 +116,17 @@ class QueryApi:
 
     def _check_question(self, request: falcon.Request) -> None:
         """Return if a platform with a token asks, signed where that is demanded, about us."""
-        self._check_token(request)
+        username = self._check_token(request)
+        if self._rate is not None:
+            self._rate.take(username)
         query, body = request.query_string, _body(request)
         if self._verifier is not None:
             self._check_sign(request, query=query, body=body)
         fields = parameters.read(query=query, body=body, content_type=request.content_type)
         questions.check_centre(fields, names=self._options.names)
 
-    def _check_token(self, request: falcon.Request) -> None:
+    def _check_token(self, request: falcon.Request) -> str:
+        """Return whose token it is."""
         given = [value for name in TOKEN_HEADERS if (value := request.get_header(name))]
         if not given:
             raise QuestionRefused(
@@ -128,11 +134,14 @@ class QueryApi:
                 "header token",
                 code=Code.TOKEN_INVALID,
             )
-        if all(self._tokens.username_of(_bare(value)) is None for value in given):
-            raise QuestionRefused(
-                f"the token is unknown or has ended; get a new one from {wire.TOKEN_PATH}",
-                code=Code.TOKEN_INVALID,
-            )
+        for value in given:
+            username = self._tokens.username_of(_bare(value))
+            if username is not None:
+                return username
+        raise QuestionRefused(
+            f"the token is unknown or has ended; get a new one from {wire.TOKEN_PATH}",
+            code=Code.TOKEN_INVALID,
+        )
 
     def _check_sign(self, request: falcon.Request, *, query: str, body: bytes) -> None:
         assert self._verifier is not None  # noqa: S101 - asked for by the callers
@@ -187,13 +196,15 @@ def create_application(
     verifier: Verifier | None = None,
     members: OperationalMembers | None = None,
     answered: Answered = lambda _question, _code: None,
+    rate: QuestionRate | None = None,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Return the questions of annex B as a WSGI application.
 
     `latest_hour` returns the hour to be told, `operational` load and scale of the centre; both are
     called for each request in the server's threads, return None while nothing is known, and may
     raise TransientError or RequestError. With a `verifier` every question has to be signed.
-    `answered` is called in these threads, too, and must not wait.
+    `answered` is called in these threads, too, and must not wait. `rate` bounds how often one user
+    asks; None bounds nothing.
     """
     api = QueryApi(
         options=options,
@@ -203,6 +214,7 @@ def create_application(
         members=OperationalMembers() if members is None else members,
         latest_hour=latest_hour,
         operational=operational,
+        rate=rate,
     )
     application = falcon.App(middleware=[_Bookkeeping(answered)], media_type=falcon.MEDIA_JSON)
     application.req_options.strip_url_path_trailing_slash = True
@@ -257,7 +269,7 @@ class _Refusals:
         )
         is_login = request.path.rstrip("/") == wire.TOKEN_PATH
         code = Code.USER_REFUSED if is_login else Code.OTHER
-        status = 429 if is_login else 503
+        status = 429 if is_login or isinstance(error, TooManyQuestions) else 503
         self._refuse(response, code=code, message=error.reason, status=status)
 
     def _refuse(
