@@ -60,8 +60,12 @@ class MonitoringAnswers:
 
     def sync(self, asked: Question) -> dict[str, Any]:
         """Make a platform what was declared with `apply`, else tell the differences."""
-        platform, apply = self._one(asked).platform, asked.fields.get("apply") is True
+        one, apply = self._one(asked), asked.fields.get("apply") is True
+        platform = one.platform
         plans = platform.apply() if apply else platform.plan()
+        if apply:
+            # Reports may have waited for just this.
+            one.refresh()
         return documents.entities(platform.name, plans, is_done=apply)
 
     def report(self, asked: Question) -> dict[str, Any]:

@@ -73,6 +73,13 @@ class Reporting:
         """Look at once for something to deliver."""
         self._thread.wake()
 
+    def refresh(self) -> None:
+        """Look at the months and try at once what waits, as after somebody mended the way."""
+        if self._calendar is not None and self.platform.settings.report.enabled:
+            self.look()
+        self.platform.hasten()
+        self.wake()
+
     def look(self) -> None:
         """Submit the months that are due; the border of the calendar's job."""
         try:

@@ -68,6 +68,7 @@ def _text(status: dict[str, Any]) -> str:
             lines.append(f"             last error: {platform['last_error']}")
     lines.append(f"workloads    {_workloads(status['workloads'])}")
     lines.append(f"meters       {_meters(status['meters'])}")
+    lines += _monitoring(status["monitoring"])
     lines += [plugin_line(plugin) for plugin in status["plugins"]]
     return "\n".join(lines)
 
@@ -92,6 +93,27 @@ def _meters(meters: dict[str, Any] | None) -> str:
         return trouble
     counted = _counted([each["state"] for each in meters["meters"]])
     return f"{counted}; {trouble}" if trouble else counted
+
+
+def _monitoring(monitoring: dict[str, Any] | None) -> list[str]:
+    """Return a line for each platform that is told of the centre; `monitoring list` says more."""
+    if monitoring is None:
+        return []
+    lines = [f"monitoring   {_reports(each)}" for each in monitoring["platforms"]]
+    lines += [
+        f"monitoring   {each['name']}  not configured any more, {each['waiting']} waiting"
+        for each in monitoring["removed"]
+    ]
+    return lines
+
+
+def _reports(one: dict[str, Any]) -> str:
+    if one["unknown"] is not None:
+        return f"{one['name']}  unknown: {one['unknown']}"
+    words = f"{one['name']}  {one['waiting']} waiting, {len(one['refused'])} refused"
+    words += f", last delivered {one['last_delivered_month'] or 'none'}"
+    trouble = one["figures_error"] or one["trouble"] or one["last_error"]
+    return f"{words}: {trouble}" if trouble else words
 
 
 def _counted(states: list[str]) -> str:
