@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+from agent.app import figures_source
 from agent.config.load import Loaded
 from agent.config.monitoring_settings import (
     GroupSettings,
@@ -12,7 +13,8 @@ from agent.config.monitoring_settings import (
     ProjectSettings,
     ReportedCentreSettings,
 )
-from agent.errors import ConfigProblem
+from agent.config.settings import Settings
+from agent.errors import ConfigError, ConfigProblem
 from agent.protocols.tc609 import month_report
 from agent.protocols.tc609.declared import (
     CLUSTERS,
@@ -95,6 +97,17 @@ def problems(loaded: Loaded) -> Iterator[ConfigProblem]:
                 declaration(platform, figures=Figures(), names=names)
             except ValueError as error:
                 yield loaded.problem(key, str(error))
+
+
+def problems_of_figures(settings: Settings) -> Iterator[ConfigProblem]:
+    """Yield everything that is wrong in the platforms' files of figures."""
+    for platform in settings.monitoring:
+        if platform.figures_file is None:
+            continue
+        try:
+            figures_source.load(platform.figures_file, report_map=report_map(platform))
+        except ConfigError as error:
+            yield from error.problems
 
 
 def _group(wanted: GroupSettings | None, group: Group) -> GroupMap:

@@ -7,14 +7,16 @@ import sys
 
 from agent.app import meter_kinds, named_files, once
 from agent.cli.main import add_config_argument, fail
-from agent.errors import ConfigError
+from agent.config.settings import Settings
+from agent.errors import ConfigError, ConfigProblem
 
 EPILOG = """\
 example:
   computility-agent check-config --config ./config.yaml
 
 Prints every problem at once as FILE:LINE:COLUMN: KEY: what is wrong and what to write instead.
-Plugins check their own sections too. Warnings do not change the exit status: 0 or 2.
+Plugins check their own sections too; files of figures are checked like the configuration. Warnings
+do not change the exit status: 0 or 2.
 """
 
 
@@ -29,7 +31,10 @@ def execute(arguments: argparse.Namespace) -> int:
     loaded = named_files.load_checked(arguments.config)
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    problems = meter_kinds.MeterKinds(meter_kinds.installed()).problems(loaded.settings.meters)
+    problems = [
+        *meter_kinds.MeterKinds(meter_kinds.installed()).problems(loaded.settings.meters),
+        *_problems_of_figures(loaded.settings),
+    ]
     if problems:
         raise ConfigError(problems)
     broken = once.broken_plugins(loaded.settings)
@@ -40,3 +45,12 @@ def execute(arguments: argparse.Namespace) -> int:
     for file in (arguments.config, *loaded.drop_ins):
         print(f"{file}: good")
     return 0
+
+
+def _problems_of_figures(settings: Settings) -> tuple[ConfigProblem, ...]:
+    if not settings.monitoring:
+        return ()
+    # It weighs, and most nodes report nothing.
+    from agent.app import monitoring_declared
+
+    return tuple(monitoring_declared.problems_of_figures(settings))

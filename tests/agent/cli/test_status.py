@@ -118,6 +118,7 @@ def test_packages_and_services_are_counted(operator, answering, workloads, said)
         "plugins": [],
         "workloads": workloads,
         "meters": None,
+        "monitoring": None,
     }
     path = answering(json.dumps({"answer": document}).encode())
     asked = operator("status", "--socket", path)
