@@ -11,12 +11,11 @@ from typing import TypeAlias
 
 from agent.centre.bills import Bills, Consumed, spread_meters
 from agent.centre.ledger import Ledger
-from agent.centre.meter_figures import MeterFigures
+from agent.centre.meter_figures import MeterFigures, MeterStretch
 from agent.config.meter_settings import LedgerSettings, MeterSettings
 from agent.metering import figures, roles
 from agent.metering.explain import Step
 from agent.metering.roles import Term
-from agent.metering.stretches import RegisterStretch
 from agent.model.metering import CentreHour, Figure, MeterRole
 
 # Bought for a time and not measured in it, where the meter is one of bills.
@@ -34,17 +33,17 @@ class Stretch:
         self._meters = meters
         self._start_at = start_at
         self._end_at = end_at
-        self._registers: dict[tuple[str, bool], RegisterStretch] = {}
+        self._stretches: dict[tuple[str, bool], MeterStretch] = {}
         self.consumed = consumed
 
-    def register(self, name: str, *, is_water: bool) -> RegisterStretch:
-        """Return the readings of a meter's register."""
+    def meter(self, name: str, *, is_water: bool) -> MeterStretch:
+        """Return the readings of a meter."""
         key = (name, is_water)
-        if key not in self._registers:
-            self._registers[key] = self._meters.stretch(
+        if key not in self._stretches:
+            self._stretches[key] = self._meters.stretch(
                 name, is_water=is_water, start_at=self._start_at, end_at=self._end_at
             )
-        return self._registers[key]
+        return self._stretches[key]
 
 
 class HourMaker:
@@ -159,5 +158,5 @@ class HourMaker:
                 consumed=None if stretch is None else stretch.consumed,
             )
         is_water = role is MeterRole.WATER
-        register = None if stretch is None else stretch.register(name, is_water=is_water)
-        return self.meter_figures.hour(name, is_water=is_water, start_at=start_at, stretch=register)
+        part = None if stretch is None else stretch.meter(name, is_water=is_water)
+        return self.meter_figures.hour(name, is_water=is_water, start_at=start_at, stretch=part)

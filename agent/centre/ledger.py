@@ -265,6 +265,24 @@ class Ledger:
                 last_us=microseconds_of(end_at + MARGIN),
             )
 
+    def power_rows(
+        self, name: str, *, start_at: datetime, end_at: datetime
+    ) -> list[tuple[int, float]]:
+        """Return time in microseconds and power of the readings around the hours of a time.
+
+        Unlike `around` it returns none beyond their margins.
+        """
+        with self._database.transaction() as statements:
+            meter = readings.meter_ids(statements).get(name)
+            if meter is None:
+                return []
+            return readings.power_rows(
+                statements,
+                meter,
+                first_us=microseconds_of(start_at - MARGIN),
+                last_us=microseconds_of(end_at + MARGIN),
+            )
+
     def latest(self, name: str, *, until: datetime) -> MeterReading | None:
         """Return the last reading of a meter that is not after a time; None where there is none."""
         found, _ = self.pair(name, until)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agent.centre.belief import doubtful_spans
@@ -10,7 +11,8 @@ from agent.centre.bills import BY_HAND
 from agent.centre.ledger import Ledger
 from agent.config.meter_settings import LedgerSettings, MeterSettings
 from agent.metering.explain import Step, time_text
-from agent.metering.hours import HOUR, power_hour, register_hour
+from agent.metering.gauges import GaugeStretch, power_hour
+from agent.metering.hours import HOUR, MARGIN, register_hour
 from agent.metering.readings import PowerReading, RegisterReading
 from agent.metering.stretches import RegisterStretch
 from agent.model.metering import Figure, MeterReading, Quality, RegisterTraits
@@ -19,6 +21,14 @@ from agent.store.ledger import microseconds_of
 _JOULES_PER_KWH = 3_600_000
 _WATTS_PER_KW = 1000
 _MILLILITRES_PER_LITRE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterStretch:
+    """Is a meter's part in many hours; `gauge` is None where its hours need more to be found."""
+
+    register: RegisterStretch
+    gauge: GaugeStretch | None
 
 
 class MeterFigures:
@@ -50,10 +60,21 @@ class MeterFigures:
 
     def stretch(
         self, name: str, *, is_water: bool, start_at: datetime, end_at: datetime
-    ) -> RegisterStretch:
+    ) -> MeterStretch:
         """Return the readings of many hours, of which plain ones are found at once."""
+        traits = self.traits(name, is_water=is_water)
         rows = self._ledger.register_rows(name, is_water=is_water, start_at=start_at, end_at=end_at)
-        return RegisterStretch(rows, traits=self.traits(name, is_water=is_water))
+        register = RegisterStretch(rows, traits=traits)
+        gauge, gap_seconds = None, self._meters[name].longest_gap_seconds
+        # Nothing beyond the margins of an hour is joined to it then.
+        if register.is_empty and not is_water and gap_seconds <= MARGIN.total_seconds():
+            gauge = GaugeStretch(
+                self._ledger.power_rows(name, start_at=start_at, end_at=end_at),
+                gap_seconds=gap_seconds,
+                threshold_ratio=self._settings.coverage_threshold_ratio,
+                rate_maximum=traits.rate_maximum,
+            )
+        return MeterStretch(register=register, gauge=gauge)
 
     def doubt(self, name: str, *, start_at: datetime, end_at: datetime) -> str | None:
         """Return why no reading of a time can be trusted, because the clock was set; else None."""
@@ -83,7 +104,7 @@ class MeterFigures:
         *,
         is_water: bool,
         start_at: datetime,
-        stretch: RegisterStretch | None = None,
+        stretch: MeterStretch | None = None,
     ) -> tuple[Figure, tuple[Step, ...]]:
         """Return what a meter comes to in the hour from `start_at` on.
 
@@ -93,9 +114,7 @@ class MeterFigures:
         if doubt is not None:
             return _unknown(doubt)
         if stretch is not None:
-            plain = stretch.hour(
-                microseconds_of(start_at), edge_gap_seconds=self._settings.edge_gap_seconds
-            )
+            plain = self._plain(stretch, start_us=microseconds_of(start_at))
             if plain is not None:
                 return plain, ()
         meter = self._meters[name]
@@ -129,6 +148,13 @@ class MeterFigures:
         if registers and by_power.value is None:
             return figure, way
         return by_power, (*way, *power_way)
+
+    def _plain(self, stretch: MeterStretch, *, start_us: int) -> Figure | None:
+        if stretch.gauge is None:
+            return stretch.register.hour(start_us, edge_gap_seconds=self._settings.edge_gap_seconds)
+        figure = stretch.gauge.hour(start_us)
+        # Whether there are no readings at all, their own hour tells.
+        return figure if figure.coverage_ratio > 0 else None
 
     def across(self, name: str, *, is_water: bool, start_at: datetime, end_at: datetime) -> Figure:
         """Return what a register counted across hours, whether or not they are known themselves."""

@@ -1,18 +1,14 @@
-"""What a register counted, or a power gauge comes to, in one hour.
+"""What a register counted in one hour.
 
 Clock hours are hours of UTC, which are clock hours in every zone that is whole hours away from it,
 China's among them; no hour is missing or comes twice where clocks are changed in summer. An hour
 may start anywhere: the last sixty minutes up to a sample are one as well.
 
-**Registers.** Each edge of the hour needs a reading, or a line between two readings at most
+Each edge of the hour needs a reading, or a line between two readings at most
 `edge_gap_seconds` apart. What a line has counted up to the edge is rounded down, and the rest is
 the next hour's, so that the hours of a day add up to exactly what the register counted. In between
 every amount has to be known, and nothing else is needed; across a reset no amount is, since what
 was used just before it is in no register.
-
-**Gauges.** Power is joined by straight lines between samples at most `gap_seconds` apart, and what
-lies in longer gaps is not covered. Such a figure says what was used in the time that it covers and
-is never stretched to the hour.
 
 To close an hour, give its readings, those of an hour before and after it (`MARGIN`), and the
 nearest beyond on each side. So a reading that comes late can change the hour that it lies in and
@@ -21,16 +17,14 @@ the hours within `MARGIN` of it; where it is the nearest to an hour further away
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from agent.metering.deltas import Interval, register_intervals
 from agent.metering.edges import Edge, describe_trouble, find_edge, is_smooth
 from agent.metering.explain import Step, time_text
-from agent.metering.pairs import RATE_TOLERANCE_RATIO, IntervalKind
-from agent.metering.readings import PowerReading, RegisterReading
+from agent.metering.pairs import IntervalKind
+from agent.metering.readings import RegisterReading
 from agent.model.metering import Figure, Quality, RegisterTraits
 
 HOUR = timedelta(hours=1)
@@ -217,101 +211,3 @@ def _unknown(reason: str, *, coverage: float, steps: list[Step]) -> tuple[Figure
         reason=reason,
     )
     return figure, tuple(steps)
-
-
-def power_hour(
-    readings: Sequence[PowerReading],
-    *,
-    start_at: datetime,
-    gap_seconds: float,
-    threshold_ratio: float = THRESHOLD_RATIO,
-    rate_maximum: float | None = None,
-) -> tuple[Figure, tuple[Step, ...]]:
-    """Return what a power gauge comes to in the hour from `start_at` on, in joules.
-
-    Below `threshold_ratio` of the hour the value is None. Samples are left out that are below 0, no
-    number, or above `rate_maximum` watts by more than a fifth.
-    """
-    most = math.inf
-    if rate_maximum is not None and math.isfinite(rate_maximum) and rate_maximum > 0:
-        most = rate_maximum * RATE_TOLERANCE_RATIO
-    samples = _samples(readings, most_watts=most)
-    end_at = start_at + HOUR
-    areas: list[float] = []
-    covered = timedelta()
-    steps: list[Step] = []
-    on_edges = 0
-    for first, second in itertools.pairwise(samples):
-        begin, finish = max(first.taken_at, start_at), min(second.taken_at, end_at)
-        if begin >= finish:
-            continue
-        gap = second.taken_at - first.taken_at
-        if gap.total_seconds() > gap_seconds:
-            steps.append(_gap_step(first, second, gap_seconds=gap_seconds))
-            continue
-        slope = (second.watts - first.watts) / gap.total_seconds()
-        middle = ((begin - first.taken_at) + (finish - first.taken_at)).total_seconds() / 2
-        areas.append((first.watts + slope * middle) * (finish - begin).total_seconds())
-        covered += finish - begin
-        on_edges += (begin == first.taken_at == start_at) + (finish == second.taken_at == end_at)
-    coverage = covered / HOUR
-    joules = round(math.fsum(areas))
-    steps.append(
-        Step(
-            text=(
-                f"{len(areas)} trapezoids between samples cover {covered.total_seconds():g} s of "
-                f"3600 s: {joules} J."
-            ),
-            fields={
-                "trapezoids": len(areas),
-                "covered_seconds": covered.total_seconds(),
-                "joules": joules,
-                "samples": [
-                    [time_text(sample.taken_at), sample.watts]
-                    for sample in samples
-                    if start_at <= sample.taken_at <= end_at
-                ],
-            },
-        )
-    )
-    method = "power over time, straight lines between samples"
-    if not areas or coverage < threshold_ratio:
-        reason = f"samples cover {coverage:.1%} of the hour"
-        steps.append(Step(text=f"Not known: {reason}.", fields={"coverage_ratio": coverage}))
-        quality = Quality.PARTIAL if areas else Quality.UNKNOWN
-        figure = Figure(
-            value=None, coverage_ratio=coverage, quality=quality, method=method, reason=reason
-        )
-        return figure, tuple(steps)
-    whole = covered == HOUR and on_edges == 2
-    figure = Figure(
-        value=joules,
-        coverage_ratio=coverage,
-        quality=Quality.MEASURED if whole else Quality.INTERPOLATED,
-        method=method,
-    )
-    return figure, tuple(steps)
-
-
-def _samples(readings: Sequence[PowerReading], *, most_watts: float) -> list[PowerReading]:
-    """Return what can be believed, in order of time, one of each moment.
-
-    Where two of one moment differ, neither is taken.
-    """
-    by_time: dict[datetime, set[float]] = {}
-    for reading in readings:
-        if math.isfinite(reading.watts) and 0 <= reading.watts <= most_watts:
-            by_time.setdefault(reading.taken_at, set()).add(reading.watts)
-    return [
-        PowerReading(taken_at=moment, watts=next(iter(values)))
-        for moment, values in sorted(by_time.items())
-        if len(values) == 1
-    ]
-
-
-def _gap_step(first: PowerReading, second: PowerReading, *, gap_seconds: float) -> Step:
-    start, end = time_text(first.taken_at), time_text(second.taken_at)
-    return Step(
-        text=f"From {start} to {end} no sample came, longer than {gap_seconds:g} s: not covered.",
-        fields={"before": [start, first.watts], "after": [end, second.watts]},
-    )

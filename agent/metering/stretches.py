@@ -39,10 +39,12 @@ class RegisterStretch:
         self._values = array("q")
         # Places of which the step to the next reading is not plain, in their order.
         self._doubts = array("q")
+        self._is_told = False
         last_at = 0
         last_value: int | None = None
         last_marker: int | None = None
         for place, (at, shown, marker) in enumerate(rows):
+            self._is_told = self._is_told or shown is not None
             value = None if shown is None or not rule.shows(shown) else shown
             if place and not (
                 value is not None
@@ -54,6 +56,11 @@ class RegisterStretch:
             self._times.append(at)
             self._values.append(-1 if value is None else value)
             last_at, last_value, last_marker = at, value, marker
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether no reading tells the register at all."""
+        return not self._is_told
 
     def hour(self, start_us: int, *, edge_gap_seconds: float) -> Figure | None:
         """Return what the register counted in an hour; None where it is not plain."""

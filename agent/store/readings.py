@@ -154,6 +154,20 @@ def register_rows(
     return cursor.fetchall()
 
 
+def power_rows(
+    statements: sqlite3.Connection, meter: int, *, first_us: int, last_us: int
+) -> list[tuple[int, float]]:
+    """Return time and power of the readings that tell it, from one time to another."""
+    cursor = statements.cursor()
+    cursor.row_factory = None
+    cursor.execute(
+        "SELECT taken_us, power_watts FROM readings WHERE meter_id = ? "
+        "AND taken_us BETWEEN ? AND ? AND power_watts IS NOT NULL ORDER BY taken_us",
+        (meter, first_us, last_us),
+    )
+    return cursor.fetchall()
+
+
 def around(
     statements: sqlite3.Connection, meter: int, *, first_us: int, last_us: int
 ) -> tuple[MeterReading, ...]:

@@ -11,7 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from agent.metering.deltas import Interval, register_intervals
-from agent.metering.hours import HOUR, MARGIN, hour_of_intervals, power_hour, register_hour
+from agent.metering.gauges import power_hour
+from agent.metering.hours import HOUR, MARGIN, hour_of_intervals, register_hour
 from agent.metering.readings import PowerReading, RegisterReading
 from agent.model.metering import Figure, Quality, RegisterTraits
 
