@@ -86,7 +86,8 @@ def _started() -> BackgroundScheduler:
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     scheduler = BackgroundScheduler(
         timezone=timezone.utc,
-        job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        # A look that comes while one is under way is not to be dropped: it returns at once.
+        job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": _WORKERS},
         executors={"default": {"type": "threadpool", "max_workers": _WORKERS}},
     )
     scheduler.start()

@@ -36,6 +36,9 @@ class Reporting:
         self._clock = clock
         self._changed = threading.Condition()
         self._is_stopped = False
+        self._looks = threading.Lock()
+        self._is_looking = False
+        self._is_wanted = False
         self._trouble: str | None = None
         self._thread = DeliveryThread(self, platform=platform.name)
         self._watch = ClockWatch(clock, on_step=lambda *_: self._plan_again())
@@ -81,7 +84,24 @@ class Reporting:
         self.wake()
 
     def look(self) -> None:
-        """Submit the months that are due; the border of the calendar's job."""
+        """Submit the months that are due; the border of the calendar's job.
+
+        While another thread looks, that one looks once more instead: the clock may have been set.
+        """
+        with self._looks:
+            self._is_wanted = True
+            if self._is_looking:
+                return
+            self._is_looking = True
+        while True:
+            with self._looks:
+                if not self._is_wanted:
+                    self._is_looking = False
+                    return
+                self._is_wanted = False
+            self._look()
+
+    def _look(self) -> None:
         try:
             if self.platform.submit_due():
                 self.wake()
