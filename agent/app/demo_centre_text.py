@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, tzinfo
 from fractions import Fraction
 
@@ -58,16 +58,16 @@ def hour(judged: Judgement, *, script: CentreScript, zone: tzinfo) -> Iterator[s
         _litres(found.water.value),
         _ratio(found.pue),
         _ratio(found.wue_litres_per_kwh),
-        f"  {_quality(found)}",
+        f"  {_quality(judged)}",
     )
     yield _row(
         "  truth 真值",
-        _energy(truth.facility),
-        _energy(truth.it),
-        _energy(truth.green),
-        _litres(truth.water),
-        _ratio(_quotient(truth.facility, truth.it, 1)),
-        _ratio(_quotient(truth.water, truth.it, WUE_SCALE)),
+        _true(_energy, truth.facility),
+        _true(_energy, truth.it),
+        _true(_energy, truth.green),
+        _true(_litres, truth.water),
+        _true(_ratio, _quotient(truth.facility, truth.it, 1)),
+        _true(_ratio, _quotient(truth.water, truth.it, WUE_SCALE)),
         f"  {_verdict(judged)}",
     )
     for meter, event in demo_centre_check.happenings(script, found.start_at):
@@ -100,15 +100,20 @@ def _local(moment: str, zone: tzinfo) -> str:
 
 
 def _verdict(judged: Judgement) -> str:
-    found = judged.hour
-    figures = (found.facility, found.it, found.green, found.water)
-    is_whole = all(each.coverage_ratio == 1 for each in figures if each.value is not None)
+    figures = [each for each in _measured(judged) if each.value is not None]
+    is_whole = all(each.coverage_ratio == 1 for each in figures)
     told = "" if is_whole or judged.verdict is not Verdict.AGREES else ", for what is covered"
     return judged.verdict.value + told
 
 
-def _quality(found: CentreHour) -> str:
-    figures = (found.facility, found.it, found.green, found.water)
+def _measured(judged: Judgement) -> list[Figure]:
+    """Return the figures that some meter measures."""
+    names = ("facility", "it", "green", "water")
+    return [getattr(judged.hour, name) for name in names if getattr(judged.truth, name) is not None]
+
+
+def _quality(judged: Judgement) -> str:
+    figures = _measured(judged)
     worst: Figure = max(figures, key=lambda each: list(type(each.quality)).index(each.quality))
     covered = min(each.coverage_ratio for each in figures)
     return worst.quality.value + ("" if covered == 1 else f" {covered:.0%}")
@@ -140,6 +145,11 @@ def _litres(millilitres: Fraction | int | None) -> str:
 
 def _ratio(value: Fraction | float | None) -> str:
     return _UNKNOWN if value is None else f"{float(value):.4f}"
+
+
+def _true(text: Callable[[Fraction | None], str], value: Fraction | None) -> str:
+    """Return a true figure; a dash where no meter measures it, so that nobody could know it."""
+    return "-" if value is None else text(value)
 
 
 def _quotient(above: Fraction | None, below: Fraction | None, scale: int) -> Fraction | None:

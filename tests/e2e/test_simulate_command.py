@@ -135,3 +135,38 @@ def test_a_port_in_use_ends_with_2_and_is_named(tmp_path, simulate):
     assert (ended.returncode, ended.stdout) == (2, "")
     assert place in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_its_meters_are_read_with_the_section_that_it_prints(box, simulate):
+    script = box.folder / "meters.yaml"
+    script.write_text(
+        "start: 2026-03-01T00:00:00+08:00\n"
+        'flows: {hall: {unit: kw, day: {"00:00": 36}}}\n'
+        "meters:\n"
+        "  - {name: a, layout: sunspec, measures: [hall], start: 500}\n"
+        "  - {name: b, layout: apc-rpdu2, role: it, measures: [hall], start: 500}\n"
+        "  - {name: c, layout: environment-metrics, role: it, measures: [hall], start: 500}\n"
+    )
+    process, facts = simulate("--meters", str(script), "--speed", "3600")
+    box.settings["meters"] = facts["meters"]
+    box.write()
+    read = box.run("meters", "read", "--json")
+    assert read.returncode == 0, read.stderr
+    for each in json.loads(read.stdout)["meters"]:
+        # Each second is an hour.
+        assert 500 < each["reading"]["energy_kwh"] < 500 + 36 * 600
+    assert end(process)[0] == 0
+
+
+def test_meters_that_cannot_be_played_end_it_with_2(tmp_path):
+    for words in (["--meters", "nowhere.yaml"], ["--meters", "--speed", "0"]):
+        ended = subprocess.run(
+            [sys.executable, "-I", "-m", "agent", "simulate", *WORDS, *words],
+            cwd=tmp_path,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert "Traceback" not in ended.stderr

@@ -24,7 +24,8 @@ def encode(tag: int, content: bytes) -> bytes:
 
 def encode_integer(number: int, *, tag: int = INTEGER) -> bytes:
     """Return a whole number in the fewest bytes, with its sign."""
-    return encode(tag, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True))
+    bits = (number if number >= 0 else ~number).bit_length()
+    return encode(tag, number.to_bytes(bits // 8 + 1, "big", signed=True))
 
 
 def encode_oid(oid: Oid) -> bytes:

@@ -39,7 +39,7 @@ _UNITS = {
 }
 
 
-class _ScriptError(Exception):
+class ScriptError(Exception):
     """Says what is wrong with a script, and where in it."""
 
 
@@ -58,33 +58,37 @@ def load(path: Path) -> CentreScript:
         raise PermanentError(f"{path}: longer than {_MAXIMUM_BYTES} bytes")
     try:
         return parse(yaml.load(content, Loader=yaml.BaseLoader))  # noqa: S506 - makes texts only
-    except (_ScriptError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (ScriptError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise PermanentError(f"{path}: {' '.join(str(error).split())}") from error
 
 
 def parse(document: Any) -> CentreScript:
-    """Return the centre of a document whose values are texts, lists and mappings."""
+    """Return the centre of a document whose values are texts, lists and mappings.
+
+    Raises:
+        ScriptError: it is no script; with what is wrong and where.
+    """
     top = _section(document, where="the script", keys=("start", "flows", "meters"))
     try:
         start_at = datetime.fromisoformat(_text(top, "start", where="start"))
     except ValueError as error:
-        raise _ScriptError("start: expected a time such as 2026-01-31T00:00:00+08:00") from error
+        raise ScriptError("start: expected a time such as 2026-01-31T00:00:00+08:00") from error
     if start_at.tzinfo is None:
-        raise _ScriptError("start: the time has no zone; write +08:00 behind it")
+        raise ScriptError("start: the time has no zone; write +08:00 behind it")
     flows = {
         name: _flow(each, where=f"flows.{name}")
         for name, each in _section(top.get("flows"), where="flows").items()
     }
     listed = top.get("meters")
     if not isinstance(listed, list) or not 1 <= len(listed) <= _MOST_METERS:
-        raise _ScriptError(f"meters: expected a list of 1 to {_MOST_METERS} meters")
+        raise ScriptError(f"meters: expected a list of 1 to {_MOST_METERS} meters")
     meters = tuple(
         _meter(each, flows=flows, where=f"meters[{place}]") for place, each in enumerate(listed)
     )
     names = [meter.name for meter in meters]
     for name in names:
         if names.count(name) > 1:
-            raise _ScriptError(f"meters: two are called {name}")
+            raise ScriptError(f"meters: two are called {name}")
     return CentreScript(start_at=start_at, meters=meters)
 
 
@@ -93,19 +97,19 @@ def _flow(document: Any, *, where: str) -> tuple[Flow, bool]:
     section = _section(document, where=where, keys=("unit", "day"))
     unit = _text(section, "unit", where=where)
     if unit not in _UNITS:
-        raise _ScriptError(f"{where}.unit: expected one of {', '.join(_UNITS)}")
+        raise ScriptError(f"{where}.unit: expected one of {', '.join(_UNITS)}")
     factor, is_water = _UNITS[unit]
     points = []
     for time, value in _section(section.get("day"), where=f"{where}.day").items():
         second = _second(time, where=f"{where}.day")
         if second >= DAY_SECONDS:
-            raise _ScriptError(f"{where}.day: {time} is no time of a day")
+            raise ScriptError(f"{where}.day: {time} is no time of a day")
         rate = factor * _number(value, where=f"{where}.day {time}")
         points.append(Point(second=second, rate=rate))
     try:
         return Flow(points), is_water
     except ValueError as error:
-        raise _ScriptError(f"{where}.day: {error}") from error
+        raise ScriptError(f"{where}.day: {error}") from error
 
 
 def _meter(document: Any, *, flows: Mapping[str, tuple[Flow, bool]], where: str) -> MeterScript:
@@ -113,12 +117,12 @@ def _meter(document: Any, *, flows: Mapping[str, tuple[Flow, bool]], where: str)
     section = _section(document, where=where, keys=(*keys, "rated_power_kw", "events"))
     name = _text(section, "name", where=where)
     if _NAME.fullmatch(name) is None:
-        raise _ScriptError(f"{where}.name: expected letters, digits, dots and hyphens")
+        raise ScriptError(f"{where}.name: expected letters, digits, dots and hyphens")
     try:
         layout = Layout(_text(section, "layout", where=where))
     except ValueError as error:
         words = ", ".join(each.value for each in Layout)
-        raise _ScriptError(f"{where}.layout: expected one of {words}") from error
+        raise ScriptError(f"{where}.layout: expected one of {words}") from error
     traits = TRAITS[layout]
     step, ratio = _step(section, traits=traits, where=where)
     digits = _whole(section.get("digits", "0"), most=18, where=f"{where}.digits")
@@ -161,10 +165,10 @@ def _step(section: Mapping[str, Any], *, traits: Traits, where: str) -> tuple[in
     """Return the step of a register in joules or millilitres, and the transformers' ratio."""
     ratio = _number(section.get("ct", "1"), where=f"{where}.ct")
     if ratio != 1 and not traits.has_ratio:
-        raise _ScriptError(f"{where}.ct: a meter of this layout multiplies itself")
+        raise ScriptError(f"{where}.ct: a meter of this layout multiplies itself")
     step = traits.step * ratio
     if step < 1 or step.denominator != 1:
-        raise _ScriptError(f"{where}.ct: the register has to count whole joules")
+        raise ScriptError(f"{where}.ct: the register has to count whole joules")
     return int(step), ratio
 
 
@@ -179,13 +183,13 @@ def _measured(
     for text in _list(section.get("measures"), where=f"{where}.measures"):
         name = text.removeprefix("-")
         if name not in flows:
-            raise _ScriptError(f"{where}.measures: there is no flow {name}")
+            raise ScriptError(f"{where}.measures: there is no flow {name}")
         flow, flows_water = flows[name]
         if flows_water != is_water:
-            raise _ScriptError(f"{where}.measures: {name} is nothing that this meter measures")
+            raise ScriptError(f"{where}.measures: {name} is nothing that this meter measures")
         measured.append((-1 if text.startswith("-") else 1, flow))
     if not measured:
-        raise _ScriptError(f"{where}.measures: expected flows")
+        raise ScriptError(f"{where}.measures: expected flows")
     return tuple(measured)
 
 
@@ -193,13 +197,13 @@ def _roles(value: Any, *, where: str) -> tuple[str, ...]:
     roles = (value,) if isinstance(value, str) else tuple(_list(value, where=where))
     for role in roles:
         if role.removeprefix("-") not in _ROLES:
-            raise _ScriptError(f"{where}: expected one of {', '.join(_ROLES)}")
+            raise ScriptError(f"{where}: expected one of {', '.join(_ROLES)}")
     return roles
 
 
 def _events(value: Any, *, where: str) -> tuple[Event, ...]:
     if not isinstance(value, list):
-        raise _ScriptError(f"{where}: expected a list")
+        raise ScriptError(f"{where}: expected a list")
     events = []
     for place, each in enumerate(value):
         spot = f"{where}[{place}]"
@@ -207,43 +211,43 @@ def _events(value: Any, *, where: str) -> tuple[Event, ...]:
         kinds = [kind for kind in Mishap if kind.value in section]
         if len(kinds) != 1:
             words = ", ".join(kind.value for kind in Mishap)
-            raise _ScriptError(f"{spot}: expected one of {words}, with its time")
+            raise ScriptError(f"{spot}: expected one of {words}, with its time")
         kind = kinds[0]
         for key in section:
             if key not in (kind.value, "until") or (key == "until" and kind not in LASTING):
-                raise _ScriptError(f"{spot}: {key} is not known of a {kind.value}")
+                raise ScriptError(f"{spot}: {key} is not known of a {kind.value}")
         at = _second(section[kind.value], where=spot)
         until = at
         if kind in LASTING:
             until = _second(section.get("until"), where=f"{spot}.until")
             if until <= at:
-                raise _ScriptError(f"{spot}.until: expected a time after {section[kind.value]}")
+                raise ScriptError(f"{spot}.until: expected a time after {section[kind.value]}")
         events.append(Event(kind=kind, at=at, until=until))
     if sum(event.kind is Mishap.WRAP for event in events) > 1:
-        raise _ScriptError(f"{where}: a register wraps once in a script")
+        raise ScriptError(f"{where}: a register wraps once in a script")
     return tuple(events)
 
 
 def _section(value: Any, *, where: str, keys: tuple[str, ...] | None = None) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise _ScriptError(f"{where}: expected keys and values")
+        raise ScriptError(f"{where}: expected keys and values")
     for key in value:
         if not isinstance(key, str) or (keys is not None and key not in keys):
             known = f"; known are {', '.join(keys)}" if keys else ""
-            raise _ScriptError(f"{where}: unknown key {key}{known}")
+            raise ScriptError(f"{where}: unknown key {key}{known}")
     return value
 
 
 def _list(value: Any, *, where: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise _ScriptError(f"{where}: expected a list")
+        raise ScriptError(f"{where}: expected a list")
     return value
 
 
 def _text(section: Mapping[str, Any], key: str, *, where: str) -> str:
     value = section.get(key)
     if not isinstance(value, str) or not value:
-        raise _ScriptError(f"{where}: {key} is missing")
+        raise ScriptError(f"{where}: {key} is missing")
     return value
 
 
@@ -252,15 +256,15 @@ def _number(value: Any, *, where: str) -> Fraction:
     try:
         number = Decimal(value)
     except (InvalidOperation, TypeError, ValueError) as error:
-        raise _ScriptError(f"{where}: expected a number") from error
+        raise ScriptError(f"{where}: expected a number") from error
     if not number.is_finite() or not 0 <= number <= Decimal("1e12") or number.adjusted() < -12:
-        raise _ScriptError(f"{where}: expected a number from 0 to 1000000000000")
+        raise ScriptError(f"{where}: expected a number from 0 to 1000000000000")
     return Fraction(number)
 
 
 def _whole(value: Any, *, most: int, where: str) -> int:
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,10}", value) or int(value) > most:
-        raise _ScriptError(f"{where}: expected a whole number, at most {most}")
+        raise ScriptError(f"{where}: expected a whole number, at most {most}")
     return int(value)
 
 
@@ -268,7 +272,7 @@ def _second(text: Any, *, where: str) -> int:
     """Return a time in seconds since midnight of the first day; 26:00 is the next day's 02:00."""
     match = _TIME.fullmatch(text) if isinstance(text, str) else None
     if match is None or int(match[1]) > _MOST_DAYS * 24:
-        raise _ScriptError(f"{where}: expected a time such as 09:50, or 33:50 of the next day")
+        raise ScriptError(f"{where}: expected a time such as 09:50, or 33:50 of the next day")
     return int(match[1]) * 3600 + int(match[2]) * 60 + int(match[3] or 0)
 
 
