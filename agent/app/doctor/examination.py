@@ -84,13 +84,7 @@ def chains(patient: Patient, *, time: Clock) -> list[Sequence[Check]]:
     state_dir = Path(settings.node.state_dir)
     targets = platforms_of(settings)
     made: list[Sequence[Check]] = [
-        [
-            Check(
-                name=CONFIGURATION,
-                subject=str(patient.config),
-                look=lambda: _configuration(patient),
-            )
-        ],
+        [Check(name=CONFIGURATION, look=lambda: _configuration(patient))],
         _files(patient, account=account),
         [
             permissions.state_check(state_dir, account=account),

@@ -14,17 +14,19 @@ SECRETS = "secrets"
 MASK = "***"
 # A shorter one would be found in half of all words.
 LEAST_CHARACTERS = 3
+_LONG_WORD = 8
 
 _PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
 # What stands behind these words is a secret, whoever wrote it; a name of a file is none.
 _LABELLED = re.compile(
     r"(?i)(?P<label>[\"']?[a-z0-9_.-]*(?:password|passwd|passphrase|secret|token|community|"
-    r"api[_-]?key|private[_-]?key|credential)[a-z0-9-]*(?<!_file)[\"']?[ \t]*[:=][ \t]*)"
-    r"(?P<value>\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|[^\s,;}\]\"']+)"
+    r"api[_-]?key|private[_-]?key|credential)(?!s?_(?:file|format|header|changes|seconds|dir))"
+    r"[a-z0-9_-]*[\"']?[ \t]*[:=][ \t]*)"
+    r"(?P<value>\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|\$\{[^}\s]*\}|[^\s,;}\]\"']+)"
 )
 _AUTHORISATION = re.compile(
     r"(?i)(?P<label>\b(?:authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic)?|bearer|basic)[ \t]+)"
-    r"(?P<value>[A-Za-z0-9+/=._~-]{6,})"
+    r"(?P<value>(?!(?:bearer|basic)\b)[A-Za-z0-9+/=._~-]{6,})"
 )
 _USER_OF_URL = re.compile(r"(?i)(?P<label>[a-z][a-z0-9+.-]*://)(?P<value>[^\s/@\"']+)(?=@)")
 _QUERY_OF_URL = re.compile(r"(?i)(?P<label>https?://[^\s?\"'<>]+\?)(?P<value>[^\s\"'<>]+)")
@@ -47,6 +49,8 @@ class Scrubber:
         user_names: Iterable[str] = (),
     ) -> None:
         known = set(secrets)
+        # "Bearer …": the word behind it is the secret, and stands alone elsewhere.
+        known |= {word for each in known for word in each.split() if len(word) >= _LONG_WORD}
         self.too_short = sum(1 for each in known if 0 < len(each) < LEAST_CHARACTERS)
         forms = {form for each in known if len(each) >= LEAST_CHARACTERS for form in _forms(each)}
         ordered = sorted(forms, key=len, reverse=True)
