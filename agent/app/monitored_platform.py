@@ -171,9 +171,7 @@ class MonitoredPlatform:
             PermanentError: the file of figures cannot be used.
         """
         figures = self._figures.read()
-        # By its name the platform finds the centre too, and whoever delivers looks again.
-        with contextlib.suppress(AgentError):
-            self.has_centre()
+        self.learn_centre()
         return self.reporter().submit_last(
             reporter.due_months(
                 self._clock.now(),
@@ -204,6 +202,15 @@ class MonitoredPlatform:
         """
         with self._syncing:
             return self._sync(Declaration()).has_centre(self.settings.centre.name)
+
+    def learn_centre(self) -> None:
+        """Ask for the centre's id where it is not known, so that a report need not change for it.
+
+        By its name the platform finds the centre too, and whoever delivers asks again: so a
+        platform that does not answer hinders nothing.
+        """
+        with contextlib.suppress(AgentError):
+            self.has_centre()
 
     def release(self, month: Month) -> bool:
         """Let a refused month be sent again; False where there is none."""

@@ -74,9 +74,11 @@ class MonitoringAnswers:
         With `again` it is sent even where the platform took or refused the same.
         """
         one, month = self._one(asked), month_of(asked)
-        platform = one.platform
+        platform, is_sent = one.platform, asked.fields.get("submit") is True
+        if is_sent:
+            platform.learn_centre()
         rendered, is_new = platform.render(month), None
-        if asked.fields.get("submit") is True:
+        if is_sent:
             if not platform.is_over(month):
                 raise RequestError(f"{month} is not over yet: look at it with --dry-run")
             if rendered.is_empty:
