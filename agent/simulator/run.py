@@ -263,7 +263,8 @@ def _print(line: str) -> None:
     # A terminal without UTF-8 must not end the simulator.
     encoding = sys.stdout.encoding or "utf-8"
     try:
-        print(line.encode(encoding, "replace").decode(encoding), flush=True)
+        # In one write: events of other threads must not come between a line and its end.
+        print(line.encode(encoding, "replace").decode(encoding) + "\n", end="", flush=True)
     except BrokenPipeError:
         # Nobody reads any more (`| head`); the platform goes on all the same.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
