@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from agent.metering.explain import Step
-from agent.metering.hours import HOUR, MARGIN, register_hour
+from agent.metering.hours import EDGE_GAP_SECONDS, HOUR, MARGIN, register_hour
 from agent.metering.readings import RegisterReading
+from agent.metering.stretches import RegisterStretch
+from agent.store.ledger import microseconds_of
 from tests.agent.metering.synthetic_year import EPOCH, HOUR_SECONDS, Year, moment
 
 
@@ -47,6 +49,34 @@ def judge_year(year: Year, readings: Sequence[RegisterReading]) -> Verdict:
         if abs(figure.value - truth) > allowed:
             verdict.wrong.append(f"{moment(begin)}: {figure.value}, truth {truth} ± {allowed}")
     return verdict
+
+
+def plain_hours(year: Year, readings: Sequence[RegisterReading]) -> tuple[int, list[datetime]]:
+    """Count the hours that a stretch finds at once, and name those that it finds otherwise."""
+    kept: dict[datetime, RegisterReading] = {}
+    for reading in readings:
+        # As a ledger does: what contradicts it is refused.
+        kept.setdefault(reading.taken_at, reading)
+    ordered = [kept[moment] for moment in sorted(kept)]
+    markers = {marker: number for number, marker in enumerate({each.marker for each in ordered})}
+    stretch = RegisterStretch(
+        ((microseconds_of(each.taken_at), each.value, markers[each.marker]) for each in ordered),
+        traits=year.kind.traits,
+    )
+    times = [each.taken_at for each in ordered]
+    found, wrong = 0, []
+    for index in range(year.seconds // HOUR_SECONDS):
+        start_at = EPOCH + index * HOUR
+        plain = stretch.hour(microseconds_of(start_at), edge_gap_seconds=EDGE_GAP_SECONDS)
+        if plain is None:
+            continue
+        found += 1
+        first = bisect_left(times, start_at - MARGIN)
+        last = bisect_right(times, start_at + HOUR + MARGIN)
+        part = ordered[max(0, first - 1) : last + 1]
+        if register_hour(part, traits=year.kind.traits, start_at=start_at)[0] != plain:
+            wrong.append(start_at)
+    return found, wrong
 
 
 def _line_error(year: Year, step: Step) -> int:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.agent.metering.judge import Verdict, judge_year
+from tests.agent.metering.judge import Verdict, judge_year, plain_hours
 from tests.agent.metering.synthetic_year import KINDS, Kind, Year, make_year
 
 DAYS = int(os.environ.get("COMPUTILITY_SYNTHETIC_DAYS", "14"))
@@ -32,6 +32,20 @@ def test_no_hour_of_a_meters_life_is_wrong(kind: Kind) -> None:
     assert closed.known > early.known
     assert set(year.happened) == set(kind.events) or DAYS < 10
     assert year.wraps > 0 or kind.traits.modulus is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_hours_that_are_found_at_once_are_those_of_their_own_readings(kind: Kind) -> None:
+    year = make_year(kind, days=DAYS, seed=SEED)
+
+    found, wrong = plain_hours(year, [*year.readings, *year.late])
+
+    assert wrong == []
+    # A register that wraps in minutes is never plain.
+    wraps = kind.traits.modulus is not None and kind.traits.modulus < 10**9
+    assert found == 0 if wraps else found > 0.3 * DAYS * 24
+    print(f"\n{kind.name}: {found} of {DAYS * 24} hours are plain")
 
 
 def _report(year: Year, early: Verdict, closed: Verdict) -> None:
