@@ -203,7 +203,9 @@ class Asking:
     def _tell(self, record: dict[str, Any], *, findings: tuple[Finding, ...]) -> None:
         what = record["failure"]
         if what is None:
-            what = ", ".join(f"{name} {value}" for name, value in _figures(record["data"]).items())
+            figures = (f"{name} {value}" for name, value in _figures(record["data"]).items())
+            # It comes from outside and goes to a terminal.
+            what = repr(", ".join(figures))[1:-1]
         self._events.add(
             Event(
                 kind=EventKind.ASKED,

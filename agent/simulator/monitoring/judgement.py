@@ -62,7 +62,8 @@ def _judge_failure(answer: Mapping[str, Any], table: Table) -> Judged:
         findings += (_finding(table, "msg", "has to tell why, as code is not 200", fatal=True),)
     if answer["code"] not in _KNOWN_CODES:
         # Annex C lists the common ones.
-        findings += (_finding(table, "code", f"{answer['code']} is not in annex C", fatal=False),)
+        problem = f"{str(answer['code'])[:20]} is not in annex C"
+        findings += (_finding(table, "code", problem, fatal=False),)
     return _judged(answer, findings=findings)
 
 

@@ -79,5 +79,5 @@ def problem_of(message: Any) -> str | None:
 
 def _wrong(table: Table, name: str, problem: str) -> Refused:
     row = next((row.number for row in table.rows if row.field == name), None)
-    finding = Finding(table=table.number, row=row, field=name[:40], problem=problem)
+    finding = Finding(table=table.number, row=row, field=repr(name[:40])[1:-1], problem=problem)
     return Refused(str(finding), code=Code.TYPE_WRONG, findings=[finding])

@@ -364,6 +364,19 @@ def test_a_refusal_of_everything_is_in_the_words_of_each_standard(caller):
     assert (answer.status_code, answer.json()["Code"]) == (403, 50001)
 
 
+def test_a_refusal_that_is_asked_for_has_its_code_and_the_status_200(caller):
+    fault(caller, kind="refuse", operation="createProject", code=10005, count=1)
+    fault(caller, kind="refuse", operation="createProject", message="忙", count=1)
+    fault(caller, kind="refuse", operation="createProject", status=403, code=10003, count=1)
+    assert caller.post("project", PROJECT)["code"] == 10005
+    assert caller.post("project", PROJECT) == {"code": 99999, "msg": "忙"}
+    answer = caller.raw("POST", "project", json=PROJECT)
+    assert (answer.status_code, answer.json()["code"]) == (403, 10003)
+    assert control(caller.simulator)["projects"] == []
+    met = [each["kind"] for each in events_of(caller.simulator, "createProject")]
+    assert met == ["fault"] * 3
+
+
 def test_a_fault_meets_one_operation_of_a_path(caller):
     fault(caller, kind="error", operation="createProject", status=503, count=1)
     assert caller.get("project")["code"] == 200

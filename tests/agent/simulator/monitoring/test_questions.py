@@ -277,6 +277,28 @@ def test_what_is_odd_in_an_answer_is_a_finding(platform, answer, says):
     assert any(says in finding for finding in figures["findings"])
 
 
+def test_what_a_centre_says_cannot_write_to_the_terminal(platform):
+    simulator = platform()
+    with bad_centre({"code": 200, "data": {"\x1b[2J\n": 1}}) as url:
+        ask(simulator, centre(url))
+    (event,) = events_of(simulator, OPERATIONAL)
+    assert event["text"].isprintable()
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ({"code": 20001, "msg": "x"}, "20001 is not in annex C"),
+        ({"code": 10003, "msg": "x"}, None),
+    ],
+)
+def test_a_code_of_no_annex_is_a_finding(platform, answer, says):
+    with bad_centre(answer) as url:
+        told, _ = ask(platform(), centre(url))
+    assert f"refused with {answer['code']}: 'x'" in told["failure"]
+    assert [says in finding for finding in told["findings"]] == ([True] if says else [])
+
+
 @pytest.mark.parametrize(
     ("login", "says"),
     [
