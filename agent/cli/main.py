@@ -37,6 +37,7 @@ COMMANDS = {
     "meters": "the meters of a computing centre, and its hours",
     "monitoring": "the monitoring platforms that are told of the centre: sync, report, list",
     "sm2": "check a platform's SM2 key and the layout of what is sent to it",
+    "hash-password": "print what stands for a password in a file, without telling it",
     "simulate": "be the platform: a simulator of T/BAX 0006.5, clause 7, annexes F and G",
     "demo": "show an agent and a platform at work on this machine",
 }
