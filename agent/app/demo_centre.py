@@ -1,45 +1,41 @@
 """Shows a small computing centre hour by hour: simulated meters, and an agent that reads them.
 
 The agent is the whole one, in this process, so that its time can be moved; the meters are asked
-over their real protocols. Each hour stands beside what the script of the meters knows to be true.
+over their real protocols. Each hour stands beside what the script of the meters knows to be true,
+and a monitoring platform reads it; when a month is over, the platform is told of it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import json
-import os
+import io
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from agent.app import build, demo_centre_check, demo_centre_text, logs, meter_kinds, named_files
-from agent.app.centre_parts import CentreService
+from agent.app import demo_agent, demo_centre_check, demo_centre_text, demo_history
 from agent.app.demo_centre_check import Judgement, Verdict
-from agent.app.demo_clock import Pace, StampedMeters, SteppedClock
-from agent.app.held import Held
-from agent.app.parts import Parts
+from agent.app.demo_clock import Pace, SteppedClock
+from agent.app.demo_monitoring import MonitoringPlatform
 from agent.app.wiring import Wiring
 from agent.centre.centre import Centre
 from agent.config.meter_settings import LedgerSettings
-from agent.config.settings import Settings
 from agent.errors import TransientError
 from agent.metering.hours import HOUR
-from agent.model.clock import SystemClock
+from agent.protocols.tc609.month_report import Month
 from agent.simulator.meters import script_file
 from agent.simulator.meters.script import CentreScript
 from agent.simulator.meters.simulator import MeterSimulator
 
-CODE = "11010800005020000001"
-READ_SECONDS = 300
 HOURS_A_DAY = 24
 # So slowly that a person can read, where nobody says how long it may take.
 HOUR_SECONDS = 2.0
+# A day and its end have to fit into the seconds that somebody gives.
+_DAY_SHARE = 0.8
 _GRACE = timedelta(seconds=LedgerSettings().close_after_seconds)
 _ANSWER_SECONDS = 60.0
 _WRITE_SECONDS = 60.0
@@ -56,24 +52,31 @@ def run(*, seconds: float | None, script_path: Path = script_file.SMALL_CENTRE) 
     Raises:
         PermanentError: the script cannot be used.
     """
+    begun = time.monotonic()
     script = script_file.load(script_path)
     clock = SteppedClock(script.start_at)
     judged: dict[datetime, Judgement] = {}
     trouble = None
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="computility-demo-")))
-        simulator = stack.enter_context(MeterSimulator(script, now=clock.now, free_ports=True))
-        config = _write_configuration(folder, simulator)
-        _introduce(script, simulator, config=config)
-        centre = stack.enter_context(_agent(config, clock=clock))
-        days = _Days(centre, script=script, clock=clock, judged=judged)
+        meters = stack.enter_context(MeterSimulator(script, now=clock.now, free_ports=True))
+        platform = stack.enter_context(MonitoringPlatform(folder))
+        sections = [
+            {**each, "interval_seconds": demo_agent.READ_SECONDS} for each in meters.section
+        ]
+        config = demo_agent.write_configuration(folder, {"meters": sections, **platform.sections()})
+        _introduce(script, meters, platform=platform, config=config)
+        wiring = stack.enter_context(demo_agent.running(config, clock=clock))
+        days = _Days(wiring, script=script, clock=clock, platform=platform, judged=judged)
         try:
-            days.pass_by(seconds=seconds)
+            days.begin()
+            days.pass_by(seconds=seconds, begun=begun)
         except KeyboardInterrupt:
             _say("\nCtrl-C")
         except StuckError as error:
             trouble = str(error)
-    return _summary(judged, trouble=trouble)
+    faults = [*days.faults, *platform.faults]
+    return _summary(judged, platform=platform, faults=faults, trouble=trouble)
 
 
 class _Days:
@@ -81,23 +84,40 @@ class _Days:
 
     def __init__(
         self,
-        centre: Centre,
+        wiring: Wiring,
         *,
         script: CentreScript,
         clock: SteppedClock,
+        platform: MonitoringPlatform,
         judged: dict[datetime, Judgement],
     ) -> None:
-        self._centre = centre
+        if wiring.centre is None:
+            raise TransientError("the part of the meters does not run")
+        self._wiring = wiring
+        self._centre: Centre = wiring.centre.centre
         self._script = script
         self._clock = clock
+        self._platform = platform
         self._judged = judged
-        self._zone = centre.zone
-        self._meters = len(script.meters)
+        self.faults: list[str] = []
+        self._month_end = demo_history.month_of(script.start_at)[1]
 
-    def pass_by(self, *, seconds: float | None) -> None:
+    def begin(self) -> None:
+        """Bring in what was read before, and tell the platform of the centre."""
+        history = demo_history.readings(self._script)
+        imported = self._centre.import_file(io.BytesIO(history))
+        if imported.accepted or imported.refused_count:
+            _say(
+                f"import    {imported.accepted} readings of the days before, hour by hour; "
+                f"{imported.refused_count} refused"
+            )
+        self._tell(self._platform.declare(self._wiring))
+        _say("")
+
+    def pass_by(self, *, seconds: float | None, begun: float) -> None:
         """Show hour after hour, a day of them within the seconds given, without end for None."""
-        begun = time.monotonic()
-        pace = Pace(HOUR_SECONDS if seconds is None else min(HOUR_SECONDS, seconds / HOURS_A_DAY))
+        left = None if seconds is None else max(0.0, seconds - (time.monotonic() - begun))
+        pace = Pace(HOUR_SECONDS if left is None else min(2.0, left * _DAY_SHARE / HOURS_A_DAY))
         start = self._script.start_at
         whole = start.replace(minute=0, second=0, microsecond=0)
         close_at = whole + HOUR + _GRACE + (HOUR if whole < start else timedelta())
@@ -105,13 +125,16 @@ class _Days:
         while seconds is None or time.monotonic() < begun + seconds:
             self._read_until(close_at)
             self._close()
+            if close_at >= self._month_end:
+                self._end_month()
             close_at += HOUR
             pace.wait()
 
     def _read_until(self, moment: datetime) -> None:
         """Let every meter be read each time that it is due, until some moment."""
+        meters = len(self._script.meters)
         while True:
-            if not self._clock.wait_until_idle(self._meters, timeout_seconds=_ANSWER_SECONDS):
+            if not self._clock.wait_until_idle(meters, timeout_seconds=_ANSWER_SECONDS):
                 raise StuckError(f"a meter was not read within {_ANSWER_SECONDS:.0f} s")
             due = self._clock.next_due()
             if due is None or due > moment:
@@ -123,7 +146,8 @@ class _Days:
         """Close what is due and show it, an earlier hour too where it was closed again."""
         self._await_writing()
         self._centre.close_due()
-        for hour in self._centre.hours(count=HOURS_A_DAY):
+        hours = self._centre.hours(count=HOURS_A_DAY)
+        for hour in hours:
             before = self._judged.get(hour.start_at)
             is_known = before is not None and before.hour.version == hour.version
             if is_known or hour.start_at < self._script.start_at:
@@ -131,8 +155,23 @@ class _Days:
             judgement = demo_centre_check.judge(hour, script=self._script)
             self._judged[hour.start_at] = judgement
             if before is None or _says_more(before, judgement):
-                for line in demo_centre_text.hour(judgement, script=self._script, zone=self._zone):
+                zone = self._centre.zone
+                for line in demo_centre_text.hour(judgement, script=self._script, zone=zone):
                     _say(line)
+        self._tell(self._platform.ask(hours[-1]), indent="    ")
+
+    def _end_month(self) -> None:
+        first, _ = demo_history.month_of(self._month_end - HOUR)
+        month = Month(year=first.year, month=first.month)
+        _say(f"\nmonth     {month} is over (月度上报)")
+        totals = self._centre.month(month.year, month.month)
+        truth = self._script.truth(totals.start_at, totals.end_at)
+        for line in demo_centre_text.month(totals, true=truth):
+            _say(f"  {line}")
+        self.faults += demo_centre_check.judge_month(totals, script=self._script)
+        self._tell(self._platform.report(month, wiring=self._wiring))
+        _say("")
+        self._month_end = demo_history.month_of(self._month_end)[1]
 
     def _await_writing(self) -> None:
         ends = time.monotonic() + _WRITE_SECONDS
@@ -143,65 +182,25 @@ class _Days:
                 raise StuckError(f"readings do not come to the disk: {reason}")
             pause.wait(0.01)
 
-
-@contextlib.contextmanager
-def _agent(config: Path, *, clock: SteppedClock) -> Iterator[Centre]:
-    """Run the agent until the end of the block, its meters and hours by the clock given."""
-    settings = named_files.load_checked(config).settings
-    logs.configure(settings.log)
-    wiring = Wiring(clock=SystemClock())
-    parts = Parts()
-    plans = [
-        dataclasses.replace(plan, build=lambda: _centre(settings, wiring=wiring, clock=clock))
-        if plan.name == "meters"
-        else plan
-        for plan in build.plan(settings, wiring=wiring)
-    ]
-    parts.start(plans)
-    try:
-        if wiring.centre is None:
-            raise TransientError("the part of the meters does not run")
-        yield wiring.centre.centre
-    finally:
-        clock.end()
-        parts.stop()
+    def _tell(self, lines: Iterable[str], *, indent: str = "") -> None:
+        for line in lines:
+            _say(f"{indent}platform  {line}")
 
 
-def _centre(settings: Settings, *, wiring: Wiring, clock: SteppedClock) -> Held:
-    kinds = meter_kinds.MeterKinds(meter_kinds.installed(), view=wiring.view)
-    service = CentreService(
-        settings,
-        kinds=StampedMeters(kinds.open, clock=clock),
-        clock=clock,
-        pause=clock.pause,
-    )
-    return Held(service, wiring=wiring, name="centre")
-
-
-def _write_configuration(folder: Path, simulator: MeterSimulator) -> Path:
-    config = folder / "config.yaml"
-    meters = [{**each, "interval_seconds": READ_SECONDS} for each in simulator.section]
-    document = {
-        "node": {"code": CODE, "type": "AI_CLOUD", "state_dir": os.fspath(folder)},
-        "runtime": {"kind": "none"},
-        "meters": meters,
-        "log": {"level": "error"},
-    }
-    # JSON is YAML.
-    config.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
-    return config
-
-
-def _introduce(script: CentreScript, simulator: MeterSimulator, *, config: Path) -> None:
+def _introduce(
+    script: CentreScript, meters: MeterSimulator, *, platform: MonitoringPlatform, config: Path
+) -> None:
     _say(f"centre    its time begins at {script.start_at:%Y-%m-%d %H:%M %z}; the meters are:")
-    for each in simulator.section:
+    for each in meters.section:
         roles = each.get("role", "no role")
         shown = roles if isinstance(roles, str) else " ".join(roles)
         place = each.get("url") or f"{each['host']}:{each['port']}"
         profile = Path(str(each.get("profile", ""))).stem
         _say(f"  {each['name']:<11}{each['kind']:<8} {profile:<17} {place:<23} {shown}")
-    _say(f"agent     starts with {config}; it reads each meter every {READ_SECONDS // 60} minutes")
-    _say("time      stands still while meters are read, so every reading is of the very moment\n")
+    _say(f"platform  the simulator of TC609 listens at {platform.url}")
+    minutes = demo_agent.READ_SECONDS // 60
+    _say(f"agent     starts with {config}; it reads each meter every {minutes} minutes")
+    _say("time      stands still while meters are read, so every reading is of the very moment")
 
 
 def _says_more(before: Judgement, after: Judgement) -> bool:
@@ -212,12 +211,13 @@ def _says_more(before: Judgement, after: Judgement) -> bool:
     )
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def _summary(judged: Mapping[datetime, Judgement], *, trouble: str | None) -> int:
+def _summary(
+    judged: dict[datetime, Judgement],
+    *,
+    platform: MonitoringPlatform,
+    faults: list[str],
+    trouble: str | None,
+) -> int:
     counts = {
         verdict: sum(each.verdict is verdict for each in judged.values()) for verdict in Verdict
     }
@@ -234,8 +234,20 @@ def _summary(judged: Mapping[datetime, Judgement], *, trouble: str | None) -> in
             counts[Verdict.DIFFERS] == 0,
         ),
         ("no hour shows a figure that is wrong", counts[Verdict.DIFFERS] == 0),
+        (
+            f"the monitoring platform read {platform.hours} hours as they were closed, and was "
+            f"told {platform.months} months",
+            platform.hours > 0 and not faults,
+        ),
     )
     _say("\nsummary")
     for text, good in checks:
         _say(f"  {'ok  ' if good else 'FAIL'}  {text}")
+    for fault in faults:
+        _say(f"        {fault}")
     return 0 if all(good for _, good in checks) else 1
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 
 from agent.metering.hours import EDGE_GAP_SECONDS, HOUR
+from agent.metering.months import MonthTotals
 from agent.metering.roles import WHOLE_RATIO
 from agent.model.metering import CentreHour, Figure, Quality
 from agent.simulator.meters.meter import Event, MeterScript, Mishap
@@ -86,6 +87,25 @@ def judge(hour: CentreHour, *, script: CentreScript) -> Judgement:
     return Judgement(hour=hour, truth=truth, verdict=verdict, faults=tuple(faults))
 
 
+def judge_month(totals: MonthTotals, *, script: CentreScript) -> tuple[str, ...]:
+    """Return what is wrong with the figures of a month, those that are known."""
+    truth = script.truth(totals.start_at, totals.end_at)
+    faults: list[str] = []
+    for name, figure, true in _figures(totals, truth):
+        if figure.value is None or true is None:
+            continue
+        meters = _meters(script, _ROLES_OF[name])
+        # Each time that another way than the register has to be gone costs one more step.
+        steps = 2 + 2 * sum(1 for _ in _costs(meters))
+        allowed = steps * sum(meter.step + 1 for meter in meters)
+        if abs(figure.value - true) > allowed:
+            faults.append(
+                f"{name} of the month is {figure.value}, true is {float(true):.1f}, and the "
+                f"meters' steps explain {allowed}"
+            )
+    return tuple(faults)
+
+
 def happenings(script: CentreScript, start_at: datetime) -> Iterator[tuple[MeterScript, Event]]:
     """Yield what the script does to meters in an hour, by time."""
     first = script.second_of(start_at)
@@ -99,7 +119,9 @@ def happenings(script: CentreScript, start_at: datetime) -> Iterator[tuple[Meter
         yield meter, event
 
 
-def _figures(hour: CentreHour, truth: Truth) -> Iterator[tuple[str, Figure, Fraction | None]]:
+def _figures(
+    hour: CentreHour | MonthTotals, truth: Truth
+) -> Iterator[tuple[str, Figure, Fraction | None]]:
     yield "facility", hour.facility, truth.facility
     yield "it", hour.it, truth.it
     yield "green", hour.green, truth.green

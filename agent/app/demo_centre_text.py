@@ -10,9 +10,10 @@ from fractions import Fraction
 
 from agent.app import demo_centre_check
 from agent.app.demo_centre_check import WUE_SCALE, Judgement, Verdict
+from agent.metering.months import MonthTotals
 from agent.model.metering import CentreHour, Figure
 from agent.simulator.meters.meter import Event, MeterScript, Mishap
-from agent.simulator.meters.script import CentreScript
+from agent.simulator.meters.script import CentreScript, Truth
 
 _JOULES_PER_KWH = 3_600_000
 _MILLILITRES_PER_LITRE = 1000
@@ -75,6 +76,28 @@ def hour(judged: Judgement, *, script: CentreScript, zone: tzinfo) -> Iterator[s
     if judged.verdict is not Verdict.AGREES:
         yield from (f"    {line}" for line in _reasons(found, zone=zone))
     yield from (f"    FAIL {fault}" for fault in judged.faults)
+
+
+def month(totals: MonthTotals, *, true: Truth) -> Iterator[str]:
+    """Yield each figure of a month beside its truth."""
+    pairs = (
+        ("electricity kWh (总用电)", _energy(totals.facility.value), _true(_energy, true.facility)),
+        ("IT kWh (IT 用电)", _energy(totals.it.value), _true(_energy, true.it)),
+        ("green kWh (绿电)", _energy(totals.green.value), _true(_energy, true.green)),
+        ("water L (用水)", _litres(totals.water.value), _true(_litres, true.water)),
+        (
+            "PUE",
+            _ratio(totals.pue),
+            _true(_ratio, _quotient(true.facility, true.it, 1)),
+        ),
+        (
+            "WUE L/kWh",
+            _ratio(totals.wue_litres_per_kwh),
+            _true(_ratio, _quotient(true.water, true.it, WUE_SCALE)),
+        ),
+    )
+    for name, found, really in pairs:
+        yield f"{_cell(name, -26)}{_cell(found, 12)}   truth 真值 {_cell(really, 12)}"
 
 
 def happening(meter: MeterScript, event: Event, *, script: CentreScript) -> str:
