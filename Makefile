@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_SECONDS ?= 0
+CENTRE ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -22,8 +23,8 @@ $(BIN)/.ready: pyproject.toml
 	@touch $@
 
 .PHONY: demo
-demo: venv ## Show an agent and a platform at work on this machine (DEMO_SECONDS=20 ends by itself)
-	@$(BIN)/computility-agent demo --seconds $(DEMO_SECONDS)
+demo: venv ## Show an agent and a platform at work on this machine (DEMO_SECONDS=20 ends by itself; CENTRE=1 shows a computing centre)
+	@$(BIN)/computility-agent demo --seconds $(DEMO_SECONDS) $(if $(CENTRE),--centre)
 
 .PHONY: test
 test: venv ## Run the whole test suite
@@ -74,6 +75,18 @@ chaos-ledger: venv ## Kill the ledger 200 times while readings arrive: is any lo
 .PHONY: synthetic-year
 synthetic-year: venv ## Close every hour of a year of readings whose truth is known (about 5 minutes)
 	COMPUTILITY_SYNTHETIC_DAYS=365 $(BIN)/python -m pytest -s tests/agent/metering/test_synthetic_year.py
+
+.PHONY: packages
+packages: ## Build deb and rpm for amd64 and arm64 into dist/ (about 10 minutes the first time)
+	packaging/build.sh --arch all
+
+.PHONY: packages-reproducible
+packages-reproducible: ## Build the packages twice and compare every byte
+	packaging/check-reproducible
+
+.PHONY: test-packages
+test-packages: venv ## Install, run, upgrade and remove the packages in booted systems (root; about 5 minutes)
+	packaging/tests/run.sh
 
 .PHONY: bench
 bench: venv .cache/nvml/libnvidia-ml.so.1 .cache/glances/bin/glances ## Measure memory, CPU and speed beside peers (about 11 minutes)
