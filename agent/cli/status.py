@@ -56,6 +56,7 @@ def _text(status: dict[str, Any]) -> str:
         f"node         {status['node']['computility_code']} {status['node']['type']}",
         f"device api   {status['device_api'] or 'off'}",
         f"metrics      {status['metrics'] or 'off'}",
+        f"query api    {status['query_api'] or 'off'}",
     ]
     for platform in status["platforms"]:
         lines.append(f"platform     {platform['name']}  {platform['state']}  {platform['url']}")
@@ -68,6 +69,7 @@ def _text(status: dict[str, Any]) -> str:
             lines.append(f"             last error: {platform['last_error']}")
     lines.append(f"workloads    {_workloads(status['workloads'])}")
     lines.append(f"meters       {_meters(status['meters'])}")
+    lines += _sources(status["operational_sources"])
     lines += _monitoring(status["monitoring"])
     lines += [plugin_line(plugin) for plugin in status["plugins"]]
     return "\n".join(lines)
@@ -114,6 +116,15 @@ def _reports(one: dict[str, Any]) -> str:
     words += f", last delivered {one['last_delivered_month'] or 'none'}"
     trouble = one["figures_error"] or one["trouble"] or one["last_error"]
     return f"{words}: {trouble}" if trouble else words
+
+
+def _sources(sources: list[dict[str, Any]] | None) -> list[str]:
+    """Return a line for each other source of the operational data."""
+    return [
+        f"source       {each['name']}  "
+        + (f"unknown: {each['unknown']}" if each["unknown"] else "known")
+        for each in sources or ()
+    ]
 
 
 def _counted(states: list[str]) -> str:

@@ -20,10 +20,13 @@ STATUS_FIELDS = [
     "node",
     "device_api",
     "metrics",
+    "query_api",
     "sampled_at",
     "platforms",
     "plugins",
     "meters",
+    "operational_sources",
+    "monitoring",
     "workloads",
     "stale_loops",
 ]

@@ -114,13 +114,21 @@ def test_packages_and_services_are_counted(operator, answering, workloads, said)
         "node": {"computility_code": "1", "type": "AI_BOX"},
         "device_api": None,
         "metrics": None,
+        "query_api": "127.0.0.1:8124",
         "platforms": [],
         "plugins": [],
         "workloads": workloads,
         "meters": None,
+        "operational_sources": [
+            {"name": "192.0.2.21:8123", "age_seconds": 3.0, "unknown": None},
+            {"name": "192.0.2.22:8123", "age_seconds": None, "unknown": "no answer"},
+        ],
         "monitoring": None,
     }
     path = answering(json.dumps({"answer": document}).encode())
     asked = operator("status", "--socket", path)
     assert asked.status == 0
     assert f"workloads    {said}\n" in asked.out
+    assert "query api    127.0.0.1:8124\n" in asked.out
+    assert "source       192.0.2.21:8123  known\n" in asked.out
+    assert "source       192.0.2.22:8123  unknown: no answer\n" in asked.out
