@@ -104,7 +104,7 @@ class Across:
                     return share
                 total += share.value
             elif not bills.is_settled(name, moment):
-                return _unknown("the time that it was bought for has not ended, or never began")
+                return _unknown("what was bought for this time has not been entered yet")
             moment += HOUR
         return Figure(value=total, coverage_ratio=1.0, quality=Quality.INTERPOLATED, method=_METHOD)
 

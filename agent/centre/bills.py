@@ -12,7 +12,7 @@ from agent.centre.ledger import Ledger
 from agent.config.meter_settings import MeterSettings
 from agent.metering import certificates
 from agent.metering.certificates import CertificatePeriod
-from agent.metering.explain import Step
+from agent.metering.explain import Step, time_text
 from agent.metering.hours import HOUR
 from agent.model.metering import Figure, MeterReading, MeterRole, Quality
 
@@ -94,7 +94,7 @@ class Bills:
         before, after = self._ledger.pair(name, start_at)
         amount = _difference(before, after)
         if before is None or after is None or amount is None:
-            return _unknown("the time that it was bought for has not ended, or never began")
+            return _unknown(_why_not_told(before, after))
         first, end = _full_hour(before.taken_at), _full_hour(after.taken_at)
         consumed = consumed or Consumed(self._ledger)
         period = CertificatePeriod(
@@ -114,6 +114,16 @@ def _difference(before: MeterReading | None, after: MeterReading | None) -> int 
     if first is None or second is None or second < first:
         return None
     return second - first
+
+
+def _why_not_told(before: MeterReading | None, after: MeterReading | None) -> str:
+    if before is None:
+        return "no reading says from when on it was bought"
+    since = time_text(before.taken_at)
+    if after is None:
+        return f"what was bought for the time since {since} has not been entered yet"
+    until = time_text(after.taken_at)
+    return f"the readings of {since} and {until} do not rise: enter the sum of all bought so far"
 
 
 def _full_hour(moment: datetime) -> datetime:

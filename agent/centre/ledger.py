@@ -203,13 +203,14 @@ class Ledger:
                 )
                 fates = corrections.write(statements, rows, correcting=correcting)
             if fates is None or not _CHANGES.isdisjoint(fates):
+                until = read_meta(statements, _CLOSED_UNTIL) or 0
                 for name, among in imported.items():
                     opened.update(
                         concerned_hours(
                             statements,
                             self._meters[name].meter_id,
                             among,
-                            is_spread=name in self._spread,
+                            spread_until=until if name in self._spread else None,
                         )
                     )
                 hours.open_again(statements, {*own, *hours.known(statements, opened - own)})
