@@ -65,6 +65,11 @@ def may(account: Account, status: os.stat_result, wanted: int) -> bool:
     return bits & wanted == wanted
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether a path leads somewhere that this process may see; never raises."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists() raises where a folder is closed
+
+
 def obstacle(account: Account, path: Path, wanted: int) -> str | None:
     """Return what keeps an account from a file, the folders on the way included; None if nothing.
 

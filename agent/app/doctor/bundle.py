@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.app import local_client, once, record
 from agent.app.centre_questions import LIST_METERS
-from agent.app.doctor import named, programs, unit
+from agent.app.doctor import accounts, named, programs, unit
 from agent.app.doctor.examination import Patient
 from agent.app.doctor.scrub import LEAST_CHARACTERS, Scrubber
 from agent.app.local_socket import SOCKET_NAME
@@ -54,10 +54,10 @@ def require_free(path: Path) -> None:
     """
     if not path.name.endswith((SUFFIX, ".tgz")):
         raise BadInput(f"--bundle {path}: the archive is a {SUFFIX}; give it that suffix")
-    if path.exists() or path.is_symlink():
+    if accounts.is_there(path):
         raise BadInput(f"{path} exists already, and the bundle overwrites nothing")
-    if not path.absolute().parent.is_dir():
-        raise BadInput(f"{path.parent} is no folder")
+    if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
+        raise BadInput(f"{path.parent} is no folder that this user may write to")
 
 
 def write(

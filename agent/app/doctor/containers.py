@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +31,11 @@ def chain(settings: RuntimeSettings, *, account: Account) -> list[Check]:
         return judge_socket(Path(path), account=account)
 
     def look_at_engine() -> Finding:
-        return _engine(path) if Path(path).exists() else skipped(f"{path} is not there")
+        if not accounts.is_there(Path(path)):
+            return skipped(f"{path} is not there")
+        if not os.access(path, os.R_OK | os.W_OK):
+            return skipped("this user may not ask it: run doctor as root")
+        return _engine(path)
 
     return [
         Check(name=SOCKET, look=look_at_socket),

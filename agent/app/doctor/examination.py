@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,10 @@ def chains(patient: Patient, *, time: Clock) -> list[Sequence[Check]]:
     made += [platform_way.chain(each, clock=time) for each in targets]
     if not targets:
         made.append([_nothing(platform_way.DNS, "the configuration names no platform", patient)])
-    made.append([device_api.check(settings, status=patient.status)])
+    if patient.loaded is None:
+        made.append([_nothing(device_api.NAME, "", patient)])
+    else:
+        made.append([device_api.check(settings, status=patient.status)])
     if settings.centre is not None:
         made.append([centre_api.check(settings.centre, status=patient.status)])
     made.append(containers.chain(settings.runtime, account=account))
@@ -173,16 +177,26 @@ def _configuration(patient: Patient) -> Finding:
         if problems:
             raise ConfigError(problems)
     except ConfigError as error:
-        advice = "mend these lines; computility-agent check-config says whether it is good then"
-        if not patient.config.exists():
-            advice = "make one: computility-agent setup"
-        return failed(str(error), advice=advice)
+        return failed(str(error), advice=_advice(patient.config))
     if loaded.warnings:
         return warning(
             "\n".join(str(each) for each in loaded.warnings),
             advice="allowed, if it is wanted so",
         )
     return ok(f"{patient.config} is good")
+
+
+def _advice(config: Path) -> str:
+    try:
+        config.stat()
+        is_readable = os.access(config, os.R_OK)
+    except FileNotFoundError:
+        return "make one: computility-agent setup"
+    except OSError:
+        is_readable = False
+    if not is_readable:
+        return "run doctor as root (sudo), or as the service's own user"
+    return "mend these lines; computility-agent check-config says whether it is good then"
 
 
 def _files(patient: Patient, *, account: accounts.Account) -> Sequence[Check]:

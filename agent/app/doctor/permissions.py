@@ -58,7 +58,7 @@ def _problems(
 
 
 def _state(state_dir: Path, account: Account) -> Finding:
-    if not state_dir.exists():
+    if not accounts.is_there(state_dir) and accounts.is_there(state_dir.parent):
         return skipped(f"{state_dir} is not there yet: the service makes it at its first start")
     obstacle = accounts.obstacle(account, state_dir, READ | WRITE | SEARCH)
     if obstacle is not None:

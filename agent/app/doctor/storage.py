@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.app.doctor import accounts
 from agent.app.doctor.check import Check, Finding, failed, ok, warning
 
 NAME = "disk"
@@ -41,7 +42,7 @@ def check(state_dir: Path, *, minimum_free_gib: float) -> Check:
 
 def nearest(path: Path) -> Path:
     """Return the path, or the folder nearest above it that is there."""
-    return next((each for each in (path, *path.parents) if each.exists()), Path("/"))
+    return next((each for each in (path, *path.parents) if accounts.is_there(each)), Path("/"))
 
 
 def read(place: Path, *, mountinfo: Path = Path("/proc/self/mountinfo")) -> Disk:

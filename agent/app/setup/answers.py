@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agent.app.doctor import accounts
 from agent.config.settings import AcsmpSettings, DeviceApiSettings, NodeSettings
 from agent.config.shape import settings_of
 from agent.errors import AgentError, BadInput
@@ -194,6 +195,6 @@ def _text_of(text: str, *, maximum_bytes: int) -> str:
     text = text.strip()
     if "-----BEGIN" in text:
         return text
-    if text.startswith(("/", "./", "../")) or Path(text[:255]).is_file():
+    if text.startswith(("/", "./", "../")) or accounts.is_there(Path(text[:255])):
         return files.read_small_file(text, maximum_bytes=maximum_bytes).text
     return text

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from agent.app.doctor import accounts
 from agent.app.doctor.accounts import SERVICE_USER
 from agent.app.setup.plan import Plan
 from agent.errors import BadInput
@@ -27,7 +28,7 @@ def require_writable(config: Path) -> None:
         BadInput: the folder, or the one above it that is there, may not be written to.
     """
     folder = config.absolute().parent
-    place = next((each for each in (folder, *folder.parents) if each.exists()), Path("/"))
+    place = next((each for each in (folder, *folder.parents) if accounts.is_there(each)), Path("/"))
     if not place.is_dir():
         raise BadInput(f"{place} is no folder")
     if not os.access(place, os.W_OK | os.X_OK):

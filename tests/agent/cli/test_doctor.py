@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from agent.app import local_socket, once
-from agent.app.doctor import bundle, programs, unit
+from agent.app.doctor import bundle, examination, programs, unit
 from agent.app.local_socket import LocalSocketServer
 
 CODE = "11010800005020000001"
@@ -75,6 +75,16 @@ def test_a_bad_configuration_is_told_line_by_line_and_the_rest_is_checked(operat
     assert checks["configuration", None]["state"] == "failed"
     assert f"{path}:1:14: node.code" in checks["configuration", None]["found"]
     assert checks["docker socket", None]["state"] in {"ok", "warning"}
+
+
+def test_a_configuration_that_this_user_may_not_read_says_to_be_root(
+    operator, few_plugins, monkeypatch
+):
+    path = operator.configure()
+    monkeypatch.setattr(examination.os, "access", lambda *_: False)
+    path.write_text("node: [")
+    checks = by_name(operator("doctor", "--json", "--config", path).document)
+    assert "run doctor as root" in checks["configuration", None]["advice"]
 
 
 def test_what_fails_says_what_to_do(operator, few_plugins, nobody):

@@ -36,6 +36,15 @@ def test_who_may_not_use_the_socket_is_told_what_it_takes(clock, docker_engine):
     assert "as good as root" in results[0].advice
 
 
+def test_a_user_who_may_not_ask_the_engine_is_told_to_be_root(clock, tmp_path, monkeypatch):
+    path = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        monkeypatch.setattr(containers.os, "access", lambda *_: False)
+        results = examine(clock, socket=f"unix://{path}")
+    assert (results[1].state, "as root" in results[1].found) == (State.SKIPPED, True)
+
+
 def test_a_node_without_services_needs_no_engine(clock):
     assert {each.state for each in examine(clock, kind="none")} == {State.SKIPPED}
 
