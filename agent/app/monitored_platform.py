@@ -127,6 +127,8 @@ class MonitoredPlatform:
         self._lock = threading.Lock()
         self._syncing = threading.Lock()
         self._made: tuple[OpenOutbox, MonthReporter] | None = None
+        # Called where the centre's id came to be known just before a delivery.
+        self.on_centre_found: Callable[[], None] = lambda: None
 
     @property
     def name(self) -> str:
@@ -280,8 +282,12 @@ class MonitoredPlatform:
 
     def _check_centre(self) -> None:
         """Raise where the platform has no such centre: every report would be refused."""
+        opened = self._current()[0]
+        was_known = self._centre_id(opened) is not None
         try:
             if self.has_centre():
+                if not was_known and self._centre_id(opened) is not None:
+                    self.on_centre_found()
                 return
         except PlatformRejected:
             # A platform that answers no such question may take a report all the same.

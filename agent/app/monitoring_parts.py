@@ -39,8 +39,11 @@ class Reporting:
         self._looks = threading.Lock()
         self._is_looking = False
         self._is_wanted = False
+        # What waits may be older than what the first look makes of the same months.
+        self._has_looked = threading.Event()
         self._trouble: str | None = None
         self._thread = DeliveryThread(self, platform=platform.name)
+        platform.on_centre_found = self._look_if_scheduled
         self._watch = ClockWatch(clock, on_step=lambda *_: self._plan_again())
 
     @property
@@ -58,9 +61,11 @@ class Reporting:
             self.platform.hasten()
         except AgentError as error:
             logger.warning("event=not_hastened platform=%s reason=%s", self.platform.name, error)
-        self._thread.start()
         if self._calendar is not None and self.platform.settings.report.enabled:
             self._calendar.add(self.platform.name, Look(work=self.look, following=self._next_look))
+        else:
+            self._has_looked.set()
+        self._thread.start()
 
     def stop(self, *, timeout_seconds: float) -> None:
         """End; what waits is on the disk. May be called twice."""
@@ -78,8 +83,7 @@ class Reporting:
 
     def refresh(self) -> None:
         """Look at the months and try at once what waits, as after somebody mended the way."""
-        if self._calendar is not None and self.platform.settings.report.enabled:
-            self.look()
+        self._look_if_scheduled()
         self.platform.hasten()
         self.wake()
 
@@ -103,20 +107,22 @@ class Reporting:
 
     def _look(self) -> None:
         try:
-            if self.platform.submit_due():
-                self.wake()
+            self.platform.submit_due()
         except AgentError as error:
             self._note(str(error))
-            return
         except Exception:
             logger.exception("event=months_not_looked_at platform=%s", self.platform.name)
             self._trouble = "a fault; the log has it"
-            return
-        self._note(None)
+        else:
+            self._note(None)
+        self._has_looked.set()
+        self.wake()
 
     def deliver_due(self) -> bool:
         """Deliver the first message if its time has come, and tell those who wait for it."""
         self._watch.check()
+        if not self._has_looked.is_set():
+            return False
         try:
             return self.platform.reporter().deliver_due()
         finally:
@@ -125,7 +131,7 @@ class Reporting:
 
     def wait_seconds(self) -> float | None:
         """Return how long until there is something to deliver."""
-        return self.platform.reporter().wait_seconds()
+        return self.platform.reporter().wait_seconds() if self._has_looked.is_set() else None
 
     def await_fate(
         self, month: Month, *, seconds: float, is_told: Callable[[MessageFate], bool]
@@ -143,6 +149,11 @@ class Reporting:
                     return fate
                 if not self._changed.wait(left_seconds):
                     return self.platform.fate(month)
+
+    def _look_if_scheduled(self) -> None:
+        # What waits by the centre's name alone gets the id that is known by now.
+        if self._calendar is not None and self.platform.settings.report.enabled:
+            self.look()
 
     def _next_look(self, now: datetime) -> datetime:
         soonest = now + (_DAY if self._trouble is None else _AFTER_TROUBLE)

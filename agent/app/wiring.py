@@ -210,7 +210,9 @@ class Wiring:
     def _monitoring(self) -> dict[str, Any] | None:
         """Return how the reporting fares; None where nothing is reported, nor ever was."""
         if self.outbox is None and not self.reporting:
-            return None
+            if self.settings is None or not self.settings.monitoring:
+                return None
+            return {"platforms": [], "removed": [], "unknown": "not started yet"}
         # It weighs, and most nodes report nothing.
         from agent.app.monitoring_answers import MonitoringAnswers
 

@@ -131,7 +131,6 @@ class MonthReporter:
             PermanentError: user, permission or signature have to be mended first.
             PlatformRejected: the platform refused this message.
         """
-        self._before_delivery()
         self._client.send_month_report(message.body)
 
     def deliver_due(self) -> bool:
@@ -144,6 +143,9 @@ class MonthReporter:
             if message is None:
                 return False
             try:
+                self._before_delivery()
+                # It may have brought about a newer body.
+                message = self._outbox.due(self._platform) or message
                 self.deliver(message)
             except TransientError as error:
                 self._postpone(message, error.reason, error.retry_after_seconds)
