@@ -52,7 +52,6 @@ def run(*, seconds: float | None, script_path: Path = script_file.SMALL_CENTRE) 
     Raises:
         PermanentError: the script cannot be used.
     """
-    begun = time.monotonic()
     script = script_file.load(script_path)
     clock = SteppedClock(script.start_at)
     judged: dict[datetime, Judgement] = {}
@@ -70,7 +69,7 @@ def run(*, seconds: float | None, script_path: Path = script_file.SMALL_CENTRE) 
         days = _Days(wiring, script=script, clock=clock, platform=platform, judged=judged)
         try:
             days.begin()
-            days.pass_by(seconds=seconds, begun=begun)
+            days.pass_by(seconds=seconds)
         except KeyboardInterrupt:
             _say("\nCtrl-C")
         except StuckError as error:
@@ -114,15 +113,23 @@ class _Days:
         self._tell(self._platform.declare(self._wiring))
         _say("")
 
-    def pass_by(self, *, seconds: float | None, begun: float) -> None:
-        """Show hour after hour, a day of them within the seconds given, without end for None."""
-        left = None if seconds is None else max(0.0, seconds - (time.monotonic() - begun))
-        pace = Pace(HOUR_SECONDS if left is None else min(2.0, left * _DAY_SHARE / HOURS_A_DAY))
+    def pass_by(self, *, seconds: float | None) -> None:
+        """Show hour after hour: a day and more in the seconds given, or without end for None."""
+        begun = time.monotonic()
+        pace = Pace(
+            HOUR_SECONDS
+            if seconds is None
+            else min(HOUR_SECONDS, seconds * _DAY_SHARE / HOURS_A_DAY)
+        )
         start = self._script.start_at
         whole = start.replace(minute=0, second=0, microsecond=0)
         close_at = whole + HOUR + _GRACE + (HOUR if whole < start else timedelta())
         _say(demo_centre_text.heading())
-        while seconds is None or time.monotonic() < begun + seconds:
+        while (
+            seconds is None
+            or len(self._judged) < _LEAST_HOURS
+            or time.monotonic() < begun + seconds
+        ):
             self._read_until(close_at)
             self._close()
             if close_at >= self._month_end:

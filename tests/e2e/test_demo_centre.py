@@ -119,6 +119,47 @@ def test_a_figure_that_differs_from_the_truth_fails_the_demonstration(
     assert summary(out)["no hour shows a figure that is wrong"] == "FAIL"
 
 
+def test_a_month_that_is_over_is_told_to_the_platform_as_it_was(hours, tmp_path, capsys):
+    path = tmp_path / "script.yaml"
+    path.write_text(
+        SCRIPT.replace("2026-03-01T00:00", "2026-02-28T22:00").replace(
+            "layout: ", "start: 90000\n    layout: "
+        )
+    )
+    hours(3)
+    assert demo_centre.run(seconds=None, script_path=path) == 0
+    out = capsys.readouterr().out
+    assert "import    2680 readings of the days before, hour by hour; 0 refused" in out
+    month = out[out.index("month     2026-02 is over") :]
+    (electricity,) = (line for line in month.splitlines() if line.startswith("  electricity kWh"))
+    found, truth = (float(each) for each in (electricity.split()[3], electricity.split()[-1]))
+    # 36 to 60 kW and back each day, twice, for 28 days.
+    assert truth == 2 * 48 * 24 * 28
+    assert abs(found - truth) < 0.01
+    assert "monthReport of 'demo' at 127.0.0.1: took 2026-02 of centre 1" in month
+    assert f"2026-02 electricity: electricityConsume {found}" in month
+    assert "2026-02 is not told powerCapacity: not in the file of figures" in month
+    assert "2026-02 read back (A.9): the platform has it as it was sent" in month
+    last = list(summary(out))[-1]
+    assert last == "the monitoring platform read 3 hours as they were closed, and was told 1 months"
+
+
+def test_a_platform_that_reads_another_figure_fails_the_demonstration(
+    hours, script, capsys, monkeypatch
+):
+    from agent.protocols.tc609 import wire
+
+    right = wire.encode_supervision
+    monkeypatch.setattr(
+        wire, "encode_supervision", lambda hour: right(dataclasses.replace(hour, pue=1.5))
+    )
+    hours(3)
+    assert demo_centre.run(seconds=None, script_path=script) == 1
+    out = capsys.readouterr().out
+    assert "pue was read as 1.5, and the agent has 1.0" in out
+    assert "FAIL" in summary(out).values()
+
+
 def test_the_command_ends_by_itself_with_0(tmp_path):
     ended = subprocess.run(
         [sys.executable, "-I", "-m", "agent", "demo", "--centre", "--seconds", "3"],

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from agent.app import demo_centre_text
-from agent.app.demo_centre_check import Verdict, judge
+from agent.app.demo_centre_check import Verdict, judge, judge_month
 from agent.metering import figures
+from agent.metering.months import MonthTotals
 from agent.model.metering import Figure, Quality
 from agent.simulator.meters import script_file
 
@@ -121,6 +122,30 @@ def test_a_figure_that_no_meter_measures_is_a_fault():
 @pytest.mark.parametrize("change", [{"pue": 1.5}, {"pue": None}, {"wue_litres_per_kwh": 0.1}])
 def test_a_ratio_that_its_parts_do_not_give_is_a_fault(change):
     assert verdict(dataclasses.replace(hour(), **change)) is Verdict.DIFFERS
+
+
+def test_a_month_may_be_off_by_the_steps_of_its_meters_and_no_more():
+    first, end = START, START + timedelta(days=31)
+
+    def totals(facility):
+        return MonthTotals(
+            start_at=first,
+            end_at=end,
+            hours=31 * 24,
+            facility=facility,
+            it=unknown(),
+            green=unknown(),
+            water=known(31 * 24 * 90_000),
+            pue=None,
+            pue_coverage_ratio=0.0,
+            wue_litres_per_kwh=None,
+            wue_coverage_ratio=0.0,
+        )
+
+    true = 31 * 24 * 36 * KWH
+    assert judge_month(totals(known(true + 2 * STEP)), script=centre()) == ()
+    (fault,) = judge_month(totals(known(true + 3 * STEP)), script=centre())
+    assert fault.startswith(f"facility of the month is {true + 3 * STEP}, true is {true}.0")
 
 
 def lines(made, *events):
