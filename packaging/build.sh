@@ -14,7 +14,7 @@ compression=xz
 output=dist
 is_staged=
 usage() {
-  sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
   exit 2
 }
 while [ "$#" -gt 0 ]; do
@@ -44,6 +44,7 @@ tools=$(packaging/tools)
 mkdir -p "$output" build
 exec 9>build/lock
 flock 9 # one build of a checkout at a time
+rm -rf build/stage/.stage-* # what a killed one left
 
 for arch in $arches; do
   stage=build/stage/$arch
@@ -66,4 +67,4 @@ for arch in $arches; do
   cp "$stage/opt/computility-agent/sbom.cdx.json" "$output/computility-agent_${version}_$arch.cdx.json"
   rm -rf "$pack"
 done
-(cd "$output" && ls -l *"$version"*) >&2
+(cd "$output" && ls -l -- *"$version"*) >&2

@@ -49,12 +49,12 @@ _computility_agent() {
     case $word,$before in
         -*) ;;
         *,@FILES@)
-            COMPREPLY=($(compgen -f -- "$word"))
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
             compopt -o filenames 2>/dev/null
             return
             ;;
     esac
-    COMPREPLY=($(compgen -W "$words" -- "$word"))
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
     if [ ${#COMPREPLY[@]} -eq 0 ]; then
         compopt -o default 2>/dev/null
     fi
