@@ -1,9 +1,9 @@
 """The YAML file of figures that no meter gives: a person fills it in.
 
-`project` holds what stands in 算力投入 of every project, `projects` what is true of one by its name,
-`always` what is true of every month until it is changed, `months` what is true of one month, such
-as "2026-01". What is said of one goes before what is said of all. A figure that meters give may
-stand in a month, too: it counts where the meters do not know it.
+`project` holds what stands in 算力投入 of every project, `projects` what is true of one, by its
+name, `always` what is true of every month until it is changed, `months` what is true of one month,
+such as "2026-01". What is said of one goes before what is said of all. A figure that meters give
+may stand in a month, too: it counts where the meters do not know it.
 """
 
 from __future__ import annotations
