@@ -12,6 +12,7 @@ from agent.app import loading, meter_kinds, named_files
 from agent.app.setup.answers import Answers
 from agent.app.setup.plan import Plan
 from agent.config.load import Loaded
+from agent.config.settings import AcsmpSettings, Settings
 from agent.errors import ConfigError, PermanentError
 
 
@@ -104,15 +105,42 @@ def verify(loaded: Loaded, answers: Answers, *, before: Loaded | None) -> None:
                 f"{key} is not what was answered: another file decides it, "
                 f"{', '.join(loaded.drop_ins) or 'or the text cannot be edited'}; change it there"
             )
-    if before is not None:
-        old = before.settings
-        same = dataclasses.replace(
-            settings, node=old.node, device_api=old.device_api, acsmp=old.acsmp
+    if before is not None and not _is_same_otherwise(settings, before.settings, answers):
+        raise PermanentError(
+            "the configuration is written in a way that setup cannot edit safely: "
+            "edit it by hand, then run check-config"
         )
-        others = [each for each in settings.acsmp if each.name != answers.platform]
-        were = [each for each in old.acsmp if each.name != answers.platform]
-        if same != old or others != were:
-            raise PermanentError(
-                "the configuration is written in a way that setup cannot edit safely: "
-                "edit it by hand, then run check-config"
-            )
+
+
+def _is_same_otherwise(new: Settings, old: Settings, answers: Answers) -> bool:
+    """Tell whether only what was asked differs."""
+    node = dataclasses.replace(
+        new.node, code=old.node.code, type=old.node.type, state_dir=old.node.state_dir
+    )
+    device_api = old.device_api
+    if device_api is not None and new.device_api is not None:
+        device_api = dataclasses.replace(
+            new.device_api,
+            username=device_api.username,
+            password=device_api.password,
+            listen=device_api.listen,
+        )
+    platforms = [
+        _as_before(each, old) if each.name == answers.platform else each for each in new.acsmp
+    ]
+    if all(each.name != answers.platform for each in old.acsmp):
+        platforms = [each for each in platforms if each.name != answers.platform]
+    acsmp = tuple(platforms)
+    return dataclasses.replace(new, node=node, device_api=device_api, acsmp=acsmp) == old
+
+
+def _as_before(platform: AcsmpSettings, old: Settings) -> AcsmpSettings:
+    was = next((each for each in old.acsmp if each.name == platform.name), None)
+    if was is None:
+        return platform
+    return dataclasses.replace(
+        platform,
+        url=was.url,
+        sm2_public_key_file=was.sm2_public_key_file,
+        ca_file=was.ca_file,
+    )
