@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -188,3 +189,23 @@ def fake_device() -> Callable[..., AbstractContextManager[FakeDevice]]:
                 thread.join()
 
     return run
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, require_program: Callable[[str], str]) -> Path:
+    """Return a PEM file with a key and its own certificate for 127.0.0.1."""
+    key, own = tmp_path / "key.pem", tmp_path / "own.pem"
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=box -addext"
+    subprocess.run(
+        [
+            require_program("openssl"),
+            *words.split(),
+            "subjectAltName=IP:127.0.0.1",
+            *("-keyout", str(key), "-out", str(own)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    both = tmp_path / "both.pem"
+    both.write_text(own.read_text() + key.read_text())
+    return both

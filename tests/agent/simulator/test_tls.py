@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import ssl
-import subprocess
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -16,26 +15,6 @@ import pytest
 import requests
 
 from agent.simulator.run import Simulator
-
-
-@pytest.fixture
-def certificate(tmp_path: Path, require_program: Callable[[str], str]) -> Path:
-    """Return a PEM file with a key and its own certificate for 127.0.0.1."""
-    key, own = tmp_path / "key.pem", tmp_path / "own.pem"
-    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=box -addext"
-    subprocess.run(
-        [
-            require_program("openssl"),
-            *words.split(),
-            "subjectAltName=IP:127.0.0.1",
-            *("-keyout", str(key), "-out", str(own)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    both = tmp_path / "both.pem"
-    both.write_text(own.read_text() + key.read_text())
-    return both
 
 
 @pytest.mark.peer

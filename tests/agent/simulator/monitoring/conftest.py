@@ -118,7 +118,7 @@ def platform(run_simulator: Callable[..., Simulator]) -> Callable[..., Simulator
 
     def run(*, monotonic: Any = None, strict_extra: bool = False, **monitoring: Any) -> Simulator:
         more: dict[str, Any] = {} if monotonic is None else {"monotonic": monotonic}
-        for name in ("state_file", "faults", "key_file"):
+        for name in ("state_file", "device_ca_file"):
             if name in monitoring:
                 more[name] = monitoring.pop(name)
         settings = MonitoringSettings(**{"users": USERS, **monitoring})

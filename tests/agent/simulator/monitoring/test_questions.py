@@ -7,9 +7,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import certifi
 import pytest
 import requests
 from hypothesis import given
@@ -24,6 +26,7 @@ from agent.protocols.tc609.sign import Verifier
 from agent.protocols.tc609.sign_options import SignOptions
 from agent.protocols.tc609.tokens import TOKENS_PER_USER, TokenStore
 from agent.protocols.tc609.users import Users
+from agent.security import tls
 from agent.security.password_hashes import PasswordHash
 from agent.simulator.monitoring import tables
 from agent.simulator.monitoring.judgement import judge
@@ -48,7 +51,9 @@ def agent_of() -> Iterator[Callable[..., SimpleNamespace]]:
     """Return a function that serves the agent's annex B."""
     running: list[HttpServer] = []
 
-    def serve(*, sign: SignOptions | None = None, latest: Any = None) -> SimpleNamespace:
+    def serve(
+        *, sign: SignOptions | None = None, latest: Any = None, certificate: Path | None = None
+    ) -> SimpleNamespace:
         clock = SystemClock()
         tokens = TokenStore(clock=clock)
         told = SimpleNamespace(hour=hour() if latest is None else latest, tokens=tokens)
@@ -68,10 +73,14 @@ def agent_of() -> Iterator[Callable[..., SimpleNamespace]]:
             limits=ServerLimits(max_body_bytes=65536),
             name="query-api",
             error_body=server_error_body,
+            ssl_context=None
+            if certificate is None
+            else tls.server_context(certificate, private_key=certificate, client_ca=None),
         )
         server.start()
         running.append(server)
-        told.url = f"http://127.0.0.1:{server.port}"
+        scheme = "http" if certificate is None else "https"
+        told.url = f"{scheme}://127.0.0.1:{server.port}"
         return told
 
     yield serve
@@ -132,6 +141,18 @@ def test_questions_are_signed_where_both_know_a_secret(platform, agent_of):
     assert figures["failure"] is None
     _, figures = ask(platform(), centre(agent.url))
     assert "10006" in figures["failure"]
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("checked", ["own CA", "no CA", "other CA"])
+def test_a_centre_is_asked_over_tls(platform, agent_of, certificate, checked):
+    files = {"own CA": certificate, "no CA": None, "other CA": Path(certifi.where())}
+    simulator = platform(device_ca_file=files[checked])
+    for answer in ask(simulator, centre(agent_of(certificate=certificate).url)):
+        if checked == "other CA":
+            assert "certificate verify failed" in answer["failure"]
+        else:
+            assert answer["failure"] is None
 
 
 @pytest.mark.parametrize(
