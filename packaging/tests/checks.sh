@@ -19,8 +19,9 @@ check() {
 
 # must WORDS COMMAND…: nothing after it makes sense without it.
 must() {
+  local before=$failures
   check "$@"
-  [ $failures = 0 ] || {
+  [ "$failures" = "$before" ] || {
     journalctl --unit $unit --no-pager --lines 20 --output cat | sed 's/^/       | /'
     finish
     exit 1

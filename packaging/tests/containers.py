@@ -1,3 +1,4 @@
+# ruff: noqa: INP001, T201 - a script, no module
 """Prints or removes the containers of an agent; runs on the Python of the package itself.
 
 containers.py list|remove SOCKET INSTANCE

@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, no module
 """Makes a package of an algorithm that sleeps, for the engine of this machine."""
 
 from __future__ import annotations
