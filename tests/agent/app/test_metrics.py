@@ -8,11 +8,13 @@ import subprocess
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.app import metrics
+from agent.app.monitored_platform import PlatformState
 from agent.centre.status import MeterStatus
 from agent.errors import TransientError
 from agent.model.metering import CentreHour, Figure, MeterReading, Quality
@@ -28,6 +30,8 @@ from agent.model.workloads import (
     ServiceUsage,
 )
 from agent.protocols.acsmp.status import SessionState, SessionStatus
+from agent.store.outbox import StreamState
+from agent.store.outbox_view import LastDelivery
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
 
@@ -127,6 +131,66 @@ class FakeCentre:
         )[:count]
 
 
+class FakeReporting:
+    """Is the reporting to a platform, which took a month an hour ago and lets another wait."""
+
+    name = "region"
+    settings = SimpleNamespace(figures_file="/figures.yaml")
+    figures_trouble = "line 2: no number"
+
+    def __init__(self):
+        self.platform = self
+
+    def now(self):
+        return NOON
+
+    def state(self):
+        return PlatformState(
+            stream=StreamState(
+                stream="region",
+                waiting=1,
+                waiting_bytes=512,
+                refused=2,
+                oldest_at=NOON - timedelta(seconds=90),
+                last_error=None,
+                delivered_total=7,
+                refused_total=3,
+                expired_total=0,
+            ),
+            refused=(),
+            last_delivery=LastDelivery(key="2025-11", at=NOON - timedelta(hours=1)),
+            centre_id=None,
+            next_attempt_seconds=0.0,
+            next_due_at=None,
+            figures_trouble=None,
+        )
+
+
+class BrokenReporting(FakeReporting):
+    """Is one whose outbox cannot be used."""
+
+    def state(self):
+        raise TransientError("the outbox cannot be used")
+
+
+def test_what_waits_for_a_platform_is_told(full_view):
+    found = samples(ask(full_view)[2])
+    region = (("platform", "region"),)
+    assert found["computility_outbox_messages", region] == 1
+    assert found["computility_outbox_bytes", region] == 512
+    assert found["computility_outbox_oldest_age_seconds", region] == 90
+    assert found["computility_outbox_refused_messages", region] == 2
+    assert found["computility_monitoring_figures_usable", region] == 0
+    outcome = (("outcome", "delivered"), *region)
+    assert found["computility_monitoring_reports_total", outcome] == 7
+
+
+def test_an_outbox_that_cannot_be_used_has_no_series(full_view):
+    status, _, text = ask(full_view, reporting=BrokenReporting())
+    assert status == "200 OK"
+    assert {name for name, _ in samples(text) if "outbox" in name} == set()
+
+
 def test_meters_and_hours_are_told(full_view):
     found = samples(ask(full_view)[2])
     labels = (("kind", "modbus"), ("meter", "incomer"), ("site", "hall"))
@@ -150,13 +214,23 @@ def test_a_centre_whose_ledger_cannot_be_used_has_no_series(full_view):
     assert "computility_meter" not in text
 
 
-def ask(view, sessions=(), *, method="GET", path="/metrics", workloads=None, centre=None):
+def ask(
+    view,
+    sessions=(),
+    *,
+    method="GET",
+    path="/metrics",
+    workloads=None,
+    centre=None,
+    reporting=None,
+):
     collector = metrics.AgentCollector(
         view=lambda: view,
         sessions=lambda: sessions,
         identify=lambda *_: "NVIDIA-T4",
         workloads=lambda: workloads or FakeWorkloads(),
         centre=lambda: centre or FakeCentre(),
+        reporting=lambda: (reporting or FakeReporting(),),
     )
     answer = {}
 
