@@ -95,8 +95,21 @@ def test_every_hour_of_an_undisturbed_register_is_plain() -> None:
         [row(0, 5), row(1800, None), row(3600, 6)],
         [row(-1800, 5), row(3600, 6)],
         [row(0, 5), row(3599, 6)],
+        [row(-3600, 50), row(0, 3), row(3600, 51)],
+        [row(0, 50), row(3600, 91), row(7200, 52)],
     ],
-    ids=["none", "one", "fall", "wrap", "swap", "untold", "no start", "no end"],
+    ids=[
+        "none",
+        "one",
+        "fall",
+        "wrap",
+        "swap",
+        "untold",
+        "no-start",
+        "no-end",
+        "wrong-start",
+        "wrong-end",
+    ],
 )
 def test_what_is_not_plain_is_left_to_be_judged(rows: list[Row]) -> None:
     stretch = RegisterStretch(rows, traits=RegisterTraits(modulus=100))
