@@ -49,6 +49,11 @@ class Flow:
         )
         self._sums = tuple(itertools.accumulate(areas, initial=Fraction(0)))
 
+    @property
+    def corners(self) -> tuple[int, ...]:
+        """The seconds of the day at which the rate begins to change in another way."""
+        return self._seconds
+
     def rate(self, second: Fraction) -> Fraction:
         """Return the rate at a time."""
         return self._within(second % DAY_SECONDS)[1]

@@ -128,6 +128,7 @@ def _meter(document: Any, *, flows: Mapping[str, tuple[Flow, bool]], where: str)
     digits = _whole(section.get("digits", "0"), most=18, where=f"{where}.digits")
     modulus = min(traits.modulus, 10**digits) if digits else traits.modulus
     measured = _measured(section, flows=flows, is_water=traits.is_water, where=where)
+    _check_direction(measured, where=f"{where}.measures")
     events = _events(section.get("events", []), where=f"{where}.events")
     start = _number(section.get("start", "1000"), where=f"{where}.start")
     start *= _LITRE if traits.is_water else _KWH
@@ -191,6 +192,16 @@ def _measured(
     if not measured:
         raise ScriptError(f"{where}.measures: expected flows")
     return tuple(measured)
+
+
+def _check_direction(measured: tuple[tuple[int, Flow], ...], *, where: str) -> None:
+    """Refuse what would let a register run backwards, which none does."""
+    for second in sorted({corner for _, flow in measured for corner in flow.corners}):
+        if sum(sign * flow.rate(Fraction(second)) for sign, flow in measured) < 0:
+            time = f"{second // 3600:02}:{second // 60 % 60:02}"
+            raise ScriptError(
+                f"{where}: at {time} more flows back than comes, and none counts that"
+            )
 
 
 def _roles(value: Any, *, where: str) -> tuple[str, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -43,6 +45,13 @@ def test_the_script_that_comes_with_the_program_has_every_role_and_every_mishap_
     assert roles == {"facility_total", "it", "green_direct", "green_purchased", "water"}
     kinds = {event.kind.value for each in small.meters for event in each.events}
     assert kinds == {"wrap", "reset", "swap", "unplugged", "spike"}
+
+
+def test_the_script_in_the_documents_can_be_played(load):
+    page = (Path(__file__).parents[4] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(start: .*?)```", page, re.DOTALL)
+    (incomer,) = load(block).meters
+    assert (incomer.name, incomer.roles, len(incomer.events)) == ("incomer", ("facility_total",), 2)
 
 
 def test_a_time_is_taken_as_it_is_written(load):
@@ -94,6 +103,17 @@ def test_a_mistake_is_named_with_its_place(load, old, new, says):
 def test_what_is_no_script_is_refused(load, text):
     with pytest.raises(PermanentError):
         load(text)
+
+
+def test_what_would_run_backwards_is_refused_with_the_time():
+    flows = {
+        "hall": {"unit": "kw", "day": {"00:00": "10"}},
+        "sun": {"unit": "kw", "day": {"08:00": "0", "12:30": "10.001", "16:00": "0"}},
+    }
+    with pytest.raises(ScriptError, match=r"meters\[0\].measures: at 12:30 more flows back"):
+        script(meter("sunspec", measures=["hall", "-sun"]), flows=flows)
+    flows["sun"]["day"]["12:30"] = "10"
+    assert script(meter("sunspec", measures=["hall", "-sun"]), flows=flows).meters
 
 
 def test_two_meters_of_one_name_are_refused():
