@@ -21,9 +21,9 @@ def check(settings: CentreSettings, *, status: Mapping[str, Any] | None) -> Chec
         if status is None or port == 0:
             return device_api.port_of_nobody(port, key="centre.listen")
         is_taken, process_id = device_api.listener_of(port)
-        if not is_taken:
+        if not is_taken or status.get("query_api") is None:
             return failed(
-                f"the agent runs, and nobody listens on port {port}",
+                f"the agent runs, and does not listen on port {port}",
                 advice="systemctl reload computility-agent; journalctl -u computility-agent -n 50",
             )
         if process_id is not None and process_id != status.get("pid"):

@@ -8,6 +8,7 @@ from typing import Any
 
 import agent
 from agent.app import local_client
+from agent.app.doctor import reporting
 from agent.app.doctor.check import Check, Finding, failed, ok, skipped, warning
 from agent.app.local_socket import SOCKET_NAME
 from agent.errors import AgentError
@@ -49,6 +50,8 @@ def chain(status: Mapping[str, Any] | None, *, why: str | None) -> list[Check]:
         Check(name=PLUGINS, look=of(judge_plugins)),
         Check(name=WORKLOADS, look=of(judge_workloads)),
         Check(name=LEDGER, look=of(judge_ledger)),
+        Check(name=reporting.REPORTING, look=of(reporting.judge_reporting)),
+        Check(name=reporting.SOURCES, look=of(reporting.judge_sources)),
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import agent
-from agent.app.doctor import meters, runner, running
+from agent.app.doctor import meters, reporting, runner, running
 from agent.app.doctor.check import State
 
 
@@ -46,6 +46,8 @@ def test_an_agent_that_fares_well(clock):
         (running.PLUGINS, ""): State.OK,
         (running.WORKLOADS, ""): State.SKIPPED,
         (running.LEDGER, ""): State.SKIPPED,
+        (reporting.REPORTING, ""): State.SKIPPED,
+        (reporting.SOURCES, ""): State.SKIPPED,
     }
     assert "worst gap 30 s" in results[running.REGISTRATION, "city"].found
 
@@ -56,7 +58,7 @@ def test_without_an_agent_the_reason_is_told_and_the_rest_skipped(clock, tmp_pat
     results = examine(clock, None, why)
     assert results[running.AGENT, ""].state is State.WARNING
     assert "no agent answers on" in results[running.AGENT, ""].found
-    assert sum(each.state is State.SKIPPED for each in results.values()) == 4
+    assert sum(each.state is State.SKIPPED for each in results.values()) == 6
 
 
 def test_a_stuck_loop_and_an_old_version_are_told():
@@ -108,3 +110,58 @@ def test_a_meter_is_judged_by_what_the_agent_says_of_it():
 def test_a_reading_of_our_own_is_judged():
     assert meters.judge_read({"error": None}).state is State.OK
     assert meters.judge_read({"error": "no answer"}).state is State.FAILED
+
+
+def monitored(**changes):
+    return {
+        "name": "region",
+        "waiting": 0,
+        "last_delivered_month": "2025-12",
+        "refused": [],
+        "last_error": None,
+        "trouble": None,
+        "figures_error": None,
+        "unknown": None,
+        **changes,
+    }
+
+
+def report_on(*platforms, removed=(), unknown=None):
+    told = {"platforms": list(platforms), "removed": list(removed), "unknown": unknown}
+    return reporting.judge_reporting({"monitoring": told})
+
+
+def test_reporting_that_fares_well_is_told_with_its_last_month():
+    (found,) = report_on(monitored())
+    assert (found.state, found.found) == (State.OK, "0 waiting, last taken 2025-12")
+
+
+def test_a_refused_month_says_how_to_send_it_again():
+    refused = {"month": "2025-11", "reason": "energy is missing"}
+    (found,) = report_on(monitored(refused=[refused]))
+    assert found.state is State.FAILED
+    assert "2025-11: energy is missing" in found.found
+    assert "monitoring release region 2025-11" in found.advice
+
+
+def test_trouble_with_reports_is_told():
+    states = [
+        report_on(monitored(trouble="no such centre"))[0].state,
+        report_on(monitored(unknown="the disk is full"))[0].state,
+        report_on(monitored(last_error="no answer"))[0].state,
+        report_on(unknown="the disk is full")[0].state,
+        report_on(removed=[{"name": "old", "waiting": 2}])[0].state,
+    ]
+    assert states == [State.FAILED, State.FAILED, State.WARNING, State.FAILED, State.WARNING]
+
+
+def test_a_source_of_figures_that_does_not_answer_fails():
+    good, bad = reporting.judge_sources(
+        {
+            "operational_sources": [
+                {"name": "a", "age_seconds": 3.0, "unknown": None},
+                {"name": "b", "age_seconds": None, "unknown": "no answer"},
+            ]
+        }
+    )
+    assert (good.state, bad.state) == (State.OK, State.FAILED)
