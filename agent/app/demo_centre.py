@@ -162,10 +162,16 @@ class _Days:
             judgement = demo_centre_check.judge(hour, script=self._script)
             self._judged[hour.start_at] = judgement
             if before is None or _says_more(before, judgement):
-                zone = self._centre.zone
-                for line in demo_centre_text.hour(judgement, script=self._script, zone=zone):
-                    _say(line)
+                self._show(judgement)
         self._tell(self._platform.ask(hours[-1]), indent="    ")
+
+    def _show(self, judgement: Judgement) -> None:
+        zone, start_at = self._centre.zone, judgement.hour.start_at
+        for line in demo_centre_text.hour(judgement, script=self._script, zone=zone):
+            _say(line)
+        if any(demo_centre_check.happenings(self._script, start_at)):
+            for line in demo_centre_text.explanation(self._centre.explain(start_at), zone=zone):
+                _say(line)
 
     def _end_month(self) -> None:
         first, _ = demo_history.month_of(self._month_end - HOUR)

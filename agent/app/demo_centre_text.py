@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from fractions import Fraction
 
 from agent.app import demo_centre_check
 from agent.app.demo_centre_check import WUE_SCALE, Judgement, Verdict
+from agent.metering.explain import Step
 from agent.metering.months import MonthTotals
 from agent.model.metering import CentreHour, Figure
 from agent.simulator.meters.meter import Event, MeterScript, Mishap
@@ -76,6 +77,17 @@ def hour(judged: Judgement, *, script: CentreScript, zone: tzinfo) -> Iterator[s
     if judged.verdict is not Verdict.AGREES:
         yield from (f"    {line}" for line in _reasons(found, zone=zone))
     yield from (f"    FAIL {fault}" for fault in judged.faults)
+
+
+def explanation(steps: Sequence[Step], *, zone: tzinfo) -> Iterator[str]:
+    """Yield those steps to an hour's figures that are no plain increase: wraps, readings left out.
+
+    What is not known is told as the reason of the hour, and not here.
+    """
+    for step in steps:
+        kind, amount = step.fields.get("kind"), step.fields.get("amount")
+        if amount is not None and (kind not in (None, "increase") or step.fields.get("reason")):
+            yield f"    agent: {_MOMENT.sub(lambda at: _local(at[0], zone), step.text)}"
 
 
 def month(totals: MonthTotals, *, true: Truth) -> Iterator[str]:

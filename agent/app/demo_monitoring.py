@@ -27,6 +27,7 @@ from agent.store.outbox_view import MessageState
 
 CENTRE = "示例算力中心"
 _USER = "demo"
+_HOURLY = "querySupervisionSystemData"
 _DELIVERY_SECONDS = 60.0
 _JOULES_PER_KWH = 3_600_000
 # The platform is told kWh with three decimals, PUE and WUE with four.
@@ -138,7 +139,12 @@ class MonitoringPlatform:
         for record in self._simulator.monitoring.asking.ask(self._asked):
             if record["failure"] is not None:
                 self._fault(f"{record['question']}: {record['failure']}")
-            if record["question"] != "querySupervisionSystemData" or record["data"] is None:
+            if record["data"] is None:
+                continue
+            if record["question"] != _HOURLY:
+                # Load and scale are those of this machine now; once is enough.
+                if self.hours == 0:
+                    yield f"reads (B.1) {', '.join(_flat(record['data']))}"
                 continue
             self.hours += 1
             told = _told(record["data"], hour)
@@ -197,6 +203,15 @@ class MonitoringPlatform:
 
     def _fault(self, text: str) -> None:
         self.faults.append(text)
+
+
+def _flat(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the members of groups as words."""
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value)
+        else:
+            yield f"{name} {'unknown' if value is None else value}"
 
 
 def _cut(text: str) -> str:

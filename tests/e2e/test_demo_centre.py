@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -96,6 +97,8 @@ def test_hours_agree_with_the_truth_or_are_unknown_for_a_reason(hours, script, c
     )
     assert "measured" in first
     assert "00:20 incomer: its register wraps (翻转)" in out
+    assert re.search(r"agent: From 00:15 \([0-9]+\) to 00:25 \([0-9]+\), a wrap: ", out)
+    assert "platform  reads (B.1) " in out
     for line in (reset, before, after):
         assert "partial" in line
     assert "partial" not in last
