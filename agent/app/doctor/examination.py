@@ -205,7 +205,11 @@ def _files(patient: Patient, *, account: accounts.Account) -> Sequence[Check]:
     found = named.files(patient.loaded)
     return [
         permissions.files_check(
-            patient.config, secrets=found.secrets, others=found.others, account=account
+            patient.config,
+            secrets=found.secrets,
+            others=found.others,
+            account=account,
+            credentials=unit.credentials(patient.unit),
         )
     ]
 

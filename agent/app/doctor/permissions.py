@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from agent.app.doctor import accounts
@@ -13,15 +13,28 @@ from agent.app.doctor.check import Check, Finding, failed, ok, skipped, warning
 FILES, STATE = "file permissions", "state folder"
 _OTHERS_READ = stat.S_IROTH
 _OTHERS_WRITE = stat.S_IWOTH
+_ROOT = Account(name="root", user_id=0, group_ids=frozenset({0}))
 
 
 def files_check(
-    config: Path, *, secrets: Sequence[Path], others: Sequence[Path], account: Account
+    config: Path,
+    *,
+    secrets: Sequence[Path],
+    others: Sequence[Path],
+    account: Account,
+    credentials: Collection[Path] = (),
 ) -> Check:
-    """Return the check of the configuration, of secret files and of the other files it names."""
+    """Return the check of the configuration, of secret files and of the other files it names.
+
+    `credentials` are files that systemd reads for the service.
+    """
 
     def look() -> Sequence[Finding]:
-        found = list(_problems(config, secrets=secrets, others=others, account=account))
+        found = list(
+            _problems(
+                config, secrets=secrets, others=others, account=account, credentials=credentials
+            )
+        )
         count = len({config, *secrets, *others})
         return found or [ok(f"{count} files, readable for {account.name}, secrets for no others")]
 
@@ -34,10 +47,16 @@ def state_check(state_dir: Path, *, account: Account) -> Check:
 
 
 def _problems(
-    config: Path, *, secrets: Sequence[Path], others: Sequence[Path], account: Account
+    config: Path,
+    *,
+    secrets: Sequence[Path],
+    others: Sequence[Path],
+    account: Account,
+    credentials: Collection[Path],
 ) -> Iterator[Finding]:
     for path in dict.fromkeys((config, *secrets, *others)):
-        obstacle = accounts.obstacle(account, path, READ)
+        reader = _ROOT if path in credentials else account
+        obstacle = accounts.obstacle(reader, path, READ)
         if obstacle is not None:
             advice = (
                 f"chgrp {account.name} {path} && chmod 0640 {path}, and let it enter the folder"

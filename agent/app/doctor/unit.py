@@ -14,6 +14,7 @@ NAME = "service unit"
 _PROPERTIES = (
     *("LoadState", "ActiveState", "SubState", "UnitFileState", "NRestarts", "Result"),
     *("ExecMainStatus", "NeedDaemonReload", "User", "Group", "SupplementaryGroups"),
+    "LoadCredential",
 )
 # An agent that was started again so often crashes.
 _MANY_RESTARTS = 3
@@ -31,9 +32,22 @@ def properties(*, root: Path = Path("/")) -> dict[str, str]:
 
 
 def parse(text: str) -> dict[str, str]:
-    """Return what `systemctl show` printed, NAME=VALUE a line. Pure."""
-    pairs = (line.partition("=") for line in text.splitlines())
-    return {name: value for name, equals, value in pairs if equals and name in _PROPERTIES}
+    """Return what `systemctl show` printed, NAME=VALUE a line.
+
+    A property that stands there several times keeps all its values, a line each. Pure.
+    """
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, equals, value = line.partition("=")
+        if equals and name in _PROPERTIES:
+            found[name] = f"{found[name]}\n{value}" if name in found else value
+    return found
+
+
+def credentials(unit: Mapping[str, str]) -> frozenset[Path]:
+    """Return the files that systemd itself hands to the service as credentials. Pure."""
+    words = unit.get("LoadCredential", "").splitlines()
+    return frozenset(Path(each.partition(":")[2]) for each in words if ":" in each)
 
 
 def check(unit: Mapping[str, str]) -> Check:

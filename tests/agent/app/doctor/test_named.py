@@ -17,6 +17,10 @@ acsmp:
     password: ${CITY}
     client_certificate: client.pem
     client_private_key: client.key
+centre:
+  id: 7
+  users: [{username: city, password_file: user.password}]
+  sign: {mode: hmac-sm3, secret_file: sign.secret}
 meters:
   - {name: pdu, kind: snmp, role: it, host: 192.0.2.1, community_file: snmp.community}
   - {name: web, kind: prometheus, role: it, ca_file: ca.pem, authorization_file: web.auth,
@@ -40,6 +44,8 @@ def loaded(tmp_path):
         "snmp.community": "snmp-secret\n",
         "web.auth": "Bearer web-secret\n",
         "ca.pem": "x",
+        "user.password": "user-secret\n",
+        "sign.secret": "sign-secret\n",
     }.items():
         (tmp_path / name).write_text(text)
     path = tmp_path / "config.yaml"
@@ -50,7 +56,8 @@ def loaded(tmp_path):
 def test_every_named_file_is_found_and_told_apart(loaded, tmp_path):
     found = named.files(loaded)
     assert {each.relative_to(tmp_path).name for each in found.secrets} == {
-        *("device.password", "client.key", "snmp.community", "web.auth")
+        *("device.password", "client.key", "snmp.community", "web.auth"),
+        *("user.password", "sign.secret"),
     }
     assert {each.relative_to(tmp_path).name for each in found.others} == {
         *("city.pem", "client.pem", "ca.pem")
@@ -64,6 +71,8 @@ def test_every_secret_is_found_wherever_it_comes_from(loaded):
         "snmp-secret",
         "Bearer web-secret",
         "in-the-file",
+        "user-secret",
+        "sign-secret",
         "MEcCAQAwEwYHKoZIzj0CAQ",
         "line-two-of-it==",
     }

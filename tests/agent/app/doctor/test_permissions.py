@@ -72,6 +72,18 @@ def test_a_secret_that_the_service_may_not_read_fails(home):
     assert "chmod 0640" in found.advice
 
 
+def test_a_secret_that_systemd_hands_over_need_not_be_readable_for_the_service(home):
+    (home / "password").chmod(0o600)
+    check = permissions.files_check(
+        home / "config.yaml",
+        secrets=[home / "password"],
+        others=[],
+        account=STRANGER,
+        credentials={home / "password"},
+    )
+    assert [each.state for each in check.look()] == [State.OK]
+
+
 def test_a_secret_that_everybody_may_read_is_a_warning(home):
     (found,) = look(home, account=STRANGER, mode=0o644)
     assert (found.state, found.advice) == (State.WARNING, f"chmod o-rwx {home / 'password'}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from agent.app.doctor import unit
@@ -48,3 +50,9 @@ def test_a_machine_without_systemd_is_skipped(tmp_path):
 
 def test_only_known_properties_are_taken():
     assert unit.parse("Environment=SECRET=x\nNRestarts=3\nnoise\n") == {"NRestarts": "3"}
+
+
+def test_the_files_that_systemd_hands_over_are_known():
+    found = unit.parse("LoadCredential=a:/etc/x/a.password\nLoadCredential=b:/etc/x/b\nUser=u\n")
+    assert unit.credentials(found) == {Path("/etc/x/a.password"), Path("/etc/x/b")}
+    assert unit.credentials({}) == frozenset()
