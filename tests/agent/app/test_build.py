@@ -8,6 +8,12 @@ import pytest
 
 from agent.app import build
 from agent.app.wiring import Wiring
+from agent.config.meter_settings import LedgerSettings
+from agent.config.monitoring_settings import (
+    MonitoringSettings,
+    OutboxSettings,
+    ReportedCentreSettings,
+)
 from agent.config.settings import (
     AcceleratorSettings,
     AcsmpSettings,
@@ -159,3 +165,48 @@ def test_a_certificate_that_is_none_is_named():
     settings = replace(FULL, device_api=replace(FULL.device_api, tls=tls))
     with pytest.raises(PermanentError, match="/nowhere"):
         plans(settings)["device API"].build()
+
+
+CENTRE = ReportedCentreSettings(
+    name="c", province="440000", city="440200", longitude=1.0, latitude=2.0
+)
+TOLD = MonitoringSettings(
+    name="told", url="http://127.0.0.1:3", username="u", password=Secret("p"), centre=CENTRE
+)
+REPORTING = replace(BARE, monitoring=(TOLD, replace(TOLD, name="other")))
+
+
+def test_each_monitoring_platform_is_a_part_after_the_outbox():
+    assert list(plans(REPORTING)) == [
+        "sampler",
+        "local socket",
+        "outbox",
+        "monitoring told",
+        "monitoring other",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "concerned"),
+    [
+        ({"monitoring": (replace(TOLD, username="v"), REPORTING.monitoring[1])}, {"told"}),
+        ({"monitoring": (TOLD,)}, {"other"}),
+        ({"outbox": OutboxSettings(keep_days=1)}, {"outbox", "told", "other"}),
+        ({"ledger": LedgerSettings(time_zone="Asia/Urumqi")}, {"told", "other"}),
+        ({"log": LogSettings(level="debug")}, set()),
+    ],
+)
+def test_a_change_of_reporting_concerns_its_platform_alone(change, concerned):
+    names = {
+        each.removeprefix("monitoring ")
+        for each in changed(REPORTING, replace(REPORTING, **change))
+    }
+    assert names == concerned
+
+
+def test_what_waits_for_platforms_that_are_gone_keeps_the_outbox(tmp_path):
+    node = replace(BARE.node, state_dir=str(tmp_path))
+    settings = replace(BARE, node=node)
+    assert "outbox" not in plans(settings)
+    (tmp_path / "outbox.db").touch()
+    assert "outbox" in plans(settings)
