@@ -12,7 +12,8 @@ import threading
 from datetime import timedelta
 
 from agent.centre.clock_watch import ClockWatch
-from agent.centre.ledger import Ledger, NamedReading
+from agent.centre.ledger import Ledger
+from agent.centre.reading_writer import NamedReading
 from agent.config.meter_settings import LedgerSettings
 from agent.errors import AgentError
 from agent.model.clock import Clock

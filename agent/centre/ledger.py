@@ -7,23 +7,20 @@ that contradicts what is there is refused. Each reading opens the hours that it 
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
 
-from agent.centre import belief
+from agent.centre import belief, pruning
 from agent.centre.belief import doubtful_spans
-from agent.centre.concerned import concerned_hours
-from agent.errors import PermanentError, TransientError
+from agent.centre.reading_writer import NamedReading, ReadingWriter
 from agent.metering.hours import HOUR, MARGIN
 from agent.model.metering import CentreHour, MeterReading, RegisterTraits
 from agent.store import corrections, hours, readings
-from agent.store.corrections import Correcting, Superseded
+from agent.store.corrections import Superseded
 from agent.store.database import Database
+from agent.store.file_lock import FileLock
 from agent.store.ledger import (
     HOUR_MICROSECONDS,
     LEDGER,
@@ -37,12 +34,8 @@ from agent.store.ledger import (
 )
 from agent.store.readings import Fate, Source
 
-NamedReading: TypeAlias = "tuple[str, MeterReading]"
-
 _CLOSED_UNTIL = "closed_until_hour"
 _READINGS_FROM = "readings_from_us"
-_CHUNK_ROWS = 2000
-_CHANGES = frozenset({Fate.ACCEPTED, Fate.CORRECTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +48,6 @@ class Kept:
     refused: tuple[tuple[int, str], ...] = ()
 
 
-@dataclass(slots=True, kw_only=True)
-class _Meter:
-    """Remembers the last times at which a meter was read, the latest first."""
-
-    meter_id: int
-    times: tuple[int, ...] = ()
-
-
 class Ledger:
     """Is the ledger in a folder; safe in every thread, and of one process at a time.
 
@@ -73,25 +58,19 @@ class Ledger:
 
     def __init__(self, folder: Path, *, spread: frozenset[str] = frozenset()) -> None:
         """Take in `spread` the meters of which two readings concern every hour between them."""
-        self._spread = spread
-        self._lock_file: int | None = _locked(folder)
+        self._lock = FileLock(folder, LOCK_NAME)
         try:
             self._database = Database(folder, schema=LEDGER)
         except BaseException:
-            self._release()
+            self._lock.release()
             raise
         self.path = self._database.path
-        self._meters: dict[str, _Meter] = {}
+        self._writer = ReadingWriter(spread=spread)
 
     def close(self) -> None:
         """Close the file; may be called twice."""
         self._database.close()
-        self._release()
-
-    def _release(self) -> None:
-        lock_file, self._lock_file = self._lock_file, None
-        if lock_file is not None:
-            os.close(lock_file)
+        self._lock.release()
 
     def keep(
         self,
@@ -123,12 +102,18 @@ class Ledger:
             else:
                 refused.append((place, trouble))
         try:
-            fates = self._write(
-                [named[place] for place in good], source=source, now=now, corrects=corrects
-            )
+            with self._database.transaction() as statements:
+                fates = self._writer.write(
+                    statements,
+                    [named[place] for place in good],
+                    source=source,
+                    now=now,
+                    corrects=corrects,
+                    spread_until=read_meta(statements, _CLOSED_UNTIL) or 0,
+                )
         except BaseException:
             # What is remembered of it may not have come to the disk.
-            self._meters = {}
+            self._writer.forget()
             raise
         repeated = corrected = 0
         for place, fate in zip(good, fates or (), strict=False):
@@ -152,71 +137,6 @@ class Ledger:
             corrected=corrected,
             refused=tuple(sorted(refused)),
         )
-
-    def _write(
-        self,
-        named: Sequence[NamedReading],
-        *,
-        source: Source,
-        now: datetime,
-        corrects: frozenset[str] | None,
-    ) -> tuple[Fate, ...] | None:
-        with self._database.transaction() as statements:
-            rows = []
-            opened: set[int] = set()
-            # Hours of the readings themselves; others matter only if there was anything in them.
-            own: set[int] = set()
-            imported: dict[str, set[int]] = {}
-            for name, reading in named:
-                meter = self._meters.get(name)
-                if meter is None:
-                    number = readings.meter_id(statements, name)
-                    times = readings.last_times(statements, number, count=3)
-                    meter = self._meters[name] = _Meter(meter_id=number, times=times)
-                marker = reading.reset_marker
-                row = readings.row_of(
-                    reading,
-                    meter=meter.meter_id,
-                    marker=None if marker is None else readings.marker_id(statements, marker),
-                    source=source,
-                )
-                hour = row[1] // HOUR_MICROSECONDS
-                own.add(hour)
-                in_order = not meter.times or row[1] > meter.times[0]
-                if source is Source.LIVE and in_order and name not in self._spread:
-                    # In its order: what it can change lies at the readings before it, and later
-                    # ones are weighed when an hour is looked at for the second time.
-                    opened.update(each // HOUR_MICROSECONDS for each in meter.times)
-                    opened.update((hour - 1, hour))
-                    meter.times = (row[1], *meter.times[:2])
-                else:
-                    imported.setdefault(name, set()).add(hour)
-                rows.append(row)
-            fates: tuple[Fate, ...] | None
-            if corrects is None:
-                fates = readings.insert(statements, rows)
-            else:
-                known = readings.meter_ids(statements)
-                correcting = Correcting(
-                    at_us=microseconds_of(now),
-                    by_hand=frozenset(known[name] for name in corrects if name in known),
-                )
-                fates = corrections.write(statements, rows, correcting=correcting)
-            if fates is None or not _CHANGES.isdisjoint(fates):
-                until = read_meta(statements, _CLOSED_UNTIL) or 0
-                for name, among in imported.items():
-                    opened.update(
-                        concerned_hours(
-                            statements,
-                            self._meters[name].meter_id,
-                            among,
-                            spread_until=until if name in self._spread else None,
-                        )
-                    )
-                hours.open_again(statements, {*own, *hours.known(statements, opened - own)})
-            if imported:
-                self._meters = {}
-            return fates
 
     def around(
         self, name: str, start_at: datetime, *, end_at: datetime | None = None
@@ -400,44 +320,10 @@ class Ledger:
 
     def delete_before(self, readings_before: datetime, hours_before: datetime) -> int:
         """Delete what is too old, in small transactions; return how many readings and hours."""
-        deleted = 0
-        before_us = microseconds_of(readings_before)
         with self._database.transaction() as statements:
-            meters = tuple(readings.meter_ids(statements).values())
+            before_us = microseconds_of(readings_before)
             if before_us > (read_meta(statements, _READINGS_FROM) or 0):
                 write_meta(statements, _READINGS_FROM, before_us)
-            hours.delete_clock_steps_before(statements, readings_before)
-            corrections.delete_before(statements, before_us=before_us)
-        for meter in meters:
-            more = _CHUNK_ROWS
-            while more == _CHUNK_ROWS:
-                with self._database.transaction() as statements:
-                    more = readings.delete_before(
-                        statements, meter, before_us=before_us, most=_CHUNK_ROWS
-                    )
-                deleted += more
-        more = 1
-        while more:
-            with self._database.transaction() as statements:
-                more = hours.delete_before(statements, hour_at(hours_before), most=_CHUNK_ROWS)
-            deleted += more
-        return deleted
-
-
-def _locked(folder: Path) -> int:
-    path = folder / LOCK_NAME
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise PermanentError(
-            f"{folder} cannot be used: {error.strerror}; check node.state_dir and who owns it"
-        ) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(file)
-        raise TransientError(
-            f"{path} is held by another process: an agent that starts, or an import that runs"
-        ) from error
-    return file
+        return pruning.delete_before(
+            self._database, readings_before=readings_before, hours_before=hours_before
+        )
