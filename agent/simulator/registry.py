@@ -7,6 +7,7 @@ on the monotonic clock, since a corrected wall clock must not lose a node.
 from __future__ import annotations
 
 import hmac
+import logging
 import secrets
 import threading
 from collections.abc import Callable
@@ -17,7 +18,10 @@ from agent.simulator.events import Event, EventKind, EventLog
 from agent.simulator.refusal import Refusal, ResultCode
 from agent.simulator.store import Node, ReadBack, Store
 
+_logger = logging.getLogger(__name__)
+
 _TOKEN_BYTES = 32
+_SWEEP_SECONDS_MINIMUM, _SWEEP_SECONDS_MAXIMUM = 0.05, 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +231,20 @@ class Registry:
                     )
                 )
             return min(rest) if rest else None
+
+    def sweep_until(self, stopping: threading.Event) -> None:
+        """Mark as lost who falls silent, until `stopping` is set; for a thread of its own."""
+        rest_seconds: float | None = 0.0
+        while not stopping.wait(
+            _SWEEP_SECONDS_MAXIMUM
+            if rest_seconds is None
+            else min(max(rest_seconds, _SWEEP_SECONDS_MINIMUM), _SWEEP_SECONDS_MAXIMUM)
+        ):
+            try:
+                rest_seconds = self.sweep()
+            except Exception:
+                _logger.exception("the search for lost nodes failed")
+                rest_seconds = None
 
     def note_read_back(self, node: Node, read_back: ReadBack) -> None:
         """Keep what the device of `node` said; ignored if it has gone or registered anew since."""

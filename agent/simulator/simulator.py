@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import PermanentError
-from agent.security import sm2, tls
+from agent.security import sm2
 from agent.simulator import authorisation, control_api, key_file
-from agent.simulator.device_client import DeviceClient, client_context
+from agent.simulator.connections import device_client_of, server_context
 from agent.simulator.events import Event, EventKind, EventLog
 from agent.simulator.fault_board import FaultBoard
 from agent.simulator.faults import BadFault, Fault
@@ -21,12 +20,8 @@ from agent.simulator.misbehaviour import Misbehaving
 from agent.simulator.monitoring import routes
 from agent.simulator.monitoring.side import MonitoringSide
 from agent.simulator.passwords import PasswordReader
-from agent.simulator.platform_api import (
-    BODY_BYTES_MAXIMUM,
-    PlatformService,
-    build_platform_application,
-    envelope_of_status,
-)
+from agent.simulator.platform_api import PlatformService, build_platform_application
+from agent.simulator.platform_listener import PlatformListener, place
 from agent.simulator.read_back import DeviceReader
 from agent.simulator.registry import Clocks, Registry
 from agent.simulator.settings import SimulatorSettings
@@ -37,9 +32,7 @@ from agent.transport.server import HttpServer, ServerLimits
 
 __all__ = ["Simulator", "SimulatorSettings"]
 
-_logger = logging.getLogger(__name__)
-
-_PLATFORM_THREADS = 16
+# Of the platform listener's threads: the last ones are for everybody else.
 _HOLDERS_MAXIMUM = 12
 _CONTROL_THREADS = 8
 _WAITERS_MAXIMUM = 6
@@ -48,8 +41,6 @@ _STOP_SECONDS = 2.0
 # which each operation does itself.
 _UPLOAD_BYTES_MAXIMUM = 64 * 1024**3
 _TRANSFER_SECONDS = 86_400.0
-_SWEEP_SECONDS_MAXIMUM = 1.0
-_REBIND_SECONDS = 0.5
 
 
 class Simulator:
@@ -71,23 +62,12 @@ class Simulator:
     ) -> None:
         self._settings = settings
         clocks = Clocks(monotonic=monotonic, now=lambda: datetime.now(timezone.utc))
-        private_key = (
-            sm2.generate_key_pair()
-            if settings.key_file is None
-            else key_file.load_or_create(settings.key_file)
-        )
+        path = settings.key_file
+        private_key = sm2.generate_key_pair() if path is None else key_file.load_or_create(path)
         self.public_key = private_key.public_key
-        self._ssl_context = (
-            None
-            if settings.certificate is None
-            else tls.server_context(
-                settings.certificate,
-                private_key=settings.private_key or settings.certificate,
-                client_ca=settings.client_ca,
-            )
-        )
+        ssl_context = server_context(settings)
         self._board = FaultBoard(monotonic=monotonic)
-        client = _device_client(settings)
+        client = device_client_of(settings)
         self._store = Store(settings.state_file, history_limit=settings.history_limit)
         self._events = EventLog(self._store, now=clocks.now, listener=on_event)
         self._registry = Registry(
@@ -99,39 +79,47 @@ class Simulator:
             require_token=settings.require_token,
         )
         self._stopping = threading.Event()
-        self._side = WorkloadSide(
-            packages_folder=settings.packages_folder,
-            registry=self._registry,
-            events=self._events,
-            client=client,
-            clocks=clocks,
-            public_url=lambda: self.public_url,
-            strict_extra=settings.strict_extra,
-            stopping=self._stopping,
-        )
-        self._reader = DeviceReader(
-            registry=self._registry,
-            events=self._events,
-            client=client,
-            period_seconds=settings.poll_seconds or 1.0,
-            now=lambda: clocks.now().isoformat(timespec="milliseconds"),
-            strict_extra=settings.strict_extra,
-            workloads=self._side.watch,
-        )
-        self.monitoring = MonitoringSide(
-            settings.monitoring,
-            state_file=settings.state_file,
-            events=self._events,
-            private_key=private_key,
-            monotonic=monotonic,
-            now=clocks.now,
-            strict_extra=settings.strict_extra,
-            ca_file=settings.device_ca_file,
-        )
+        try:
+            self._side = WorkloadSide(
+                packages_folder=settings.packages_folder,
+                registry=self._registry,
+                events=self._events,
+                client=client,
+                clocks=clocks,
+                public_url=lambda: self.public_url,
+                strict_extra=settings.strict_extra,
+                stopping=self._stopping,
+            )
+            self._reader = DeviceReader(
+                registry=self._registry,
+                events=self._events,
+                client=client,
+                period_seconds=settings.poll_seconds or 1.0,
+                now=lambda: clocks.now().isoformat(timespec="milliseconds"),
+                strict_extra=settings.strict_extra,
+                workloads=self._side.watch,
+            )
+            self.monitoring = MonitoringSide(
+                settings.monitoring,
+                state_file=settings.state_file,
+                events=self._events,
+                private_key=private_key,
+                monotonic=monotonic,
+                now=clocks.now,
+                strict_extra=settings.strict_extra,
+                ca_file=settings.device_ca_file,
+            )
+        except PermanentError:
+            self._store.close()
+            raise
         self.application = self._build_application(private_key)
-        self._listeners = threading.Lock()
-        self._is_restarting = False
-        self._platform: HttpServer | None = None
+        self._platform = PlatformListener(
+            self.application,
+            listen=settings.listen,
+            ssl_context=ssl_context,
+            board=self._board,
+            events=self._events,
+        )
         self._control: HttpServer | None = None
         self._authorisation: HttpServer | None = None
         self._threads: list[threading.Thread] = []
@@ -143,7 +131,7 @@ class Simulator:
             PermanentError: an address cannot be listened on; nothing runs then.
         """
         try:
-            self._platform = self._start_platform(self._settings.listen)
+            self._platform.start()
             if self._settings.control_listen is not None:
                 self._control = self._start_control(self._settings.control_listen)
             if self._settings.authorisation_listen is not None:
@@ -153,7 +141,7 @@ class Simulator:
         except (PermanentError, BadFault):
             self.stop()
             raise
-        self._begin(self._sweep, name="simulator-loss")
+        self._begin(lambda: self._registry.sweep_until(self._stopping), name="simulator-loss")
         if self._settings.poll_seconds is not None:
             self._reader.start()
         self.monitoring.start()
@@ -164,9 +152,8 @@ class Simulator:
         self._stopping.set()
         self._events.close()
         self._board.clear()
-        with self._listeners:
-            servers = (self._platform, self._control, self._authorisation)
-        for server in servers:
+        self._platform.stop()
+        for server in (self._control, self._authorisation):
             if server is not None:
                 server.stop(timeout_seconds=_STOP_SECONDS)
         self._reader.stop(timeout_seconds=self._settings.poll_timeout_seconds + 1)
@@ -186,14 +173,13 @@ class Simulator:
     @property
     def url(self) -> str:
         """Return the base URL of the platform, with the real port after the start."""
-        scheme = "http" if self._ssl_context is None else "https"
-        return f"{scheme}://{_place(self._platform, self._settings.listen)}"
+        return self._platform.url
 
     @property
     def control_url(self) -> str | None:
         """Return the base URL of the control endpoint; None where it is off."""
         listen = self._settings.control_listen
-        return None if listen is None else f"http://{_place(self._control, listen)}"
+        return None if listen is None else f"http://{place(self._control, listen)}"
 
     @property
     def public_url(self) -> str:
@@ -204,7 +190,7 @@ class Simulator:
     def authorisation_address(self) -> str | None:
         """Return ADDRESS:PORT of the authorisation server; None where it is off."""
         listen = self._settings.authorisation_listen
-        return None if listen is None else _place(self._authorisation, listen)
+        return None if listen is None else place(self._authorisation, listen)
 
     @property
     def workloads(self) -> WorkloadSide:
@@ -244,16 +230,7 @@ class Simulator:
         Raises:
             BadFault: a restart is under way.
         """
-        with self._listeners:
-            if self._is_restarting:
-                raise BadFault("a restart is under way: wait until it is over")
-            self._is_restarting = True
-        if after_seconds <= 0:
-            self._close_platform()
-        self._begin(
-            lambda: self._reopen(seconds=seconds, after_seconds=after_seconds),
-            name="simulator-restart",
-        )
+        self._platform.restart(seconds=seconds, after_seconds=after_seconds)
 
     def add_package(self, path: Path, *, package_id: str | None = None) -> str:
         """Put a file on the platform's shelf where it lies; return its id.
@@ -318,22 +295,6 @@ class Simulator:
             holders_maximum=_HOLDERS_MAXIMUM,
         )
 
-    def _start_platform(self, listen: tuple[str, int]) -> HttpServer:
-        server = HttpServer(
-            self.application,
-            listen=listen,
-            limits=ServerLimits(
-                max_body_bytes=BODY_BYTES_MAXIMUM,
-                threads=_PLATFORM_THREADS,
-                answer_seconds=_TRANSFER_SECONDS,
-            ),
-            ssl_context=self._ssl_context,
-            name="simulator-platform",
-            error_body=envelope_of_status,
-        )
-        server.start()
-        return server
-
     def _start_control(self, listen: tuple[str, int]) -> HttpServer:
         application = control_api.build_control_application(
             registry=self._registry,
@@ -369,47 +330,6 @@ class Simulator:
         server.start()
         return server
 
-    def _close_platform(self) -> None:
-        assert self._platform is not None  # noqa: S101 - restart is for one that was started
-        self._board.release()
-        self._platform.stop(timeout_seconds=1.0)
-        self._events.add(Event(kind=EventKind.STATE, text="platform closed its listener"))
-
-    def _reopen(self, *, seconds: float, after_seconds: float) -> None:
-        if after_seconds > 0:
-            if self._stopping.wait(after_seconds):
-                return
-            self._close_platform()
-        assert self._platform is not None  # noqa: S101 - see above
-        listen = (self._platform.address, self._platform.port)
-        pause_seconds = seconds
-        while not self._stopping.wait(pause_seconds):
-            with self._listeners:
-                if self._stopping.is_set():
-                    return
-                try:
-                    self._platform = self._start_platform(listen)
-                except PermanentError as error:
-                    _logger.warning("cannot listen again error=%s", error)
-                    pause_seconds = _REBIND_SECONDS
-                    continue
-                self._is_restarting = False
-            self._events.add(Event(kind=EventKind.STATE, text="platform listens again"))
-            return
-
-    def _sweep(self) -> None:
-        rest_seconds: float | None = 0.0
-        while not self._stopping.wait(
-            _SWEEP_SECONDS_MAXIMUM
-            if rest_seconds is None
-            else min(max(rest_seconds, 0.05), _SWEEP_SECONDS_MAXIMUM)
-        ):
-            try:
-                rest_seconds = self._registry.sweep()
-            except Exception:
-                _logger.exception("the search for lost nodes failed")
-                rest_seconds = None
-
     def _begin(self, target: Callable[[], None], *, name: str) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
         self._threads.append(thread)
@@ -419,7 +339,7 @@ class Simulator:
         return {
             "platform": {
                 "url": self.url,
-                "listening": self._platform is not None and self._platform.is_alive,
+                "listening": self._platform.is_alive,
                 "lost_after_seconds": self._settings.lost_after_seconds,
                 "require_token": self._settings.require_token,
                 "public_key": self.public_key.to_pem(),
@@ -428,24 +348,3 @@ class Simulator:
             },
             **self._side.api.describe(),
         }
-
-
-def _device_client(settings: SimulatorSettings) -> DeviceClient:
-    context = None
-    if settings.device_https:
-        ca_file = settings.device_ca_file
-        try:
-            context = client_context(ca_file=None if ca_file is None else str(ca_file))
-        except OSError as error:
-            raise PermanentError(f"{ca_file}: no PEM certificate of a CA: {error}") from error
-    return DeviceClient(
-        prefix=settings.device_prefix,
-        timeout_seconds=settings.poll_timeout_seconds,
-        body_bytes_maximum=settings.poll_bytes_maximum,
-        ssl_context=context,
-    )
-
-
-def _place(server: HttpServer | None, listen: tuple[str, int]) -> str:
-    address, port = listen if server is None else (server.address, server.port)
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
