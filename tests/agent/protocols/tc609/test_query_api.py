@@ -21,6 +21,7 @@ from agent.protocols.tc609.query_api import (
     create_application,
     server_error_body,
 )
+from agent.protocols.tc609.question_rate import QuestionRate
 from agent.protocols.tc609.questions import CentreNames
 from agent.protocols.tc609.sign import Signer, Verifier
 from agent.protocols.tc609.sign_options import CanonicalForm, SignOptions
@@ -47,10 +48,12 @@ def make_api(
     sign=None,
     latest=hour,
     operational=lambda: CentreLoad(figures={"node_count": 1}),
+    rate=None,
     **changes,
 ):
     options = {"names": CentreNames(centre_id=7, centre_name=NAME), **changes}
     tokens = TokenStore(clock=clock)
+    answers = []
     application = create_application(
         options=QueryOptions(**options),
         users=Users(HASHES, clock=clock),
@@ -58,10 +61,12 @@ def make_api(
         latest_hour=latest,
         operational=operational,
         verifier=None if sign is None else Verifier(sign, clock=clock),
+        answered=lambda *answer: answers.append(answer),
+        rate=rate,
     )
     ask = falcon.testing.TestClient(application).simulate_request
     token = tokens.issue("city").token.reveal()
-    return SimpleNamespace(ask=ask, tokens=tokens, token=token, clock=clock)
+    return SimpleNamespace(ask=ask, tokens=tokens, token=token, clock=clock, answers=answers)
 
 
 @pytest.fixture
@@ -393,3 +398,46 @@ def make_api_once(made=[]):  # noqa: B006 - kept on purpose: making one hashes a
     if not made:
         made.append(make_api(FakeClock()))
     return made[0]
+
+
+def test_every_answer_is_counted_with_its_code(api):
+    log_in(api)
+    log_in(api, password="wrong")
+    query(api)
+    query(api, path=OPERATIONAL + "/")
+    query(api, "centerId=8", path=OPERATIONAL)
+    query(api, path="/api/other")
+    query(api, method="DELETE")
+
+    assert api.answers == [
+        ("token", 200),
+        ("token", 10001),
+        ("supervision", 200),
+        ("operational", 200),
+        ("operational", 10003),
+        ("other", 99999),
+        ("supervision", 99999),
+    ]
+
+
+def test_a_fault_is_counted_as_what_it_was_answered_with(clock):
+    def broken():
+        raise RuntimeError("a fault")
+
+    api = make_api(clock, latest=broken)
+    assert code(query(api)) == 99999
+    assert api.answers == [("supervision", 99999)]
+
+
+def test_who_asks_too_often_has_to_wait(clock):
+    api = make_api(clock, rate=QuestionRate(clock=clock, per_minute=2), uses_http_statuses=True)
+    assert [code(query(api)) for _ in range(3)] == [200, 200, 99999]
+    refused = query(api)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "30")
+    assert "2 questions a minute" in refused.json["msg"]
+    # Who has no token is told so, however often it asks.
+    api.token = "unknown"
+    assert code(query(api)) == 10002
+    api.token = log_in(api).json["token"]
+    clock.advance(30)
+    assert code(query(api)) == 200
