@@ -28,7 +28,11 @@ must() {
   }
 }
 
-elapsed() { awk "BEGIN {print ($(date +%s%N) - $1) / 1e9}"; }
+# The root may lack awk and bc.
+elapsed() {
+  local tenths=$((($(date +%s%N) - $1) / 100000000))
+  echo "$((tenths / 10)).$((tenths % 10))"
+}
 
 refuse() { ! "$@"; }
 silent() { "$@" 2>&1 | tee /tmp/said; [ ! -s /tmp/said ]; }
