@@ -27,7 +27,6 @@ from agent.config.meter_settings import LedgerSettings
 from agent.errors import TransientError
 from agent.metering.hours import HOUR
 from agent.protocols.tc609.month_report import Month
-from agent.simulator.meters import script_file
 from agent.simulator.meters.script import CentreScript
 from agent.simulator.meters.simulator import MeterSimulator
 
@@ -46,13 +45,8 @@ class StuckError(Exception):
     """Says that time cannot go on, and why."""
 
 
-def run(*, seconds: float | None, script_path: Path = script_file.SMALL_CENTRE) -> int:
-    """Run the demonstration, for some seconds or until Ctrl-C; return the exit status.
-
-    Raises:
-        PermanentError: the script cannot be used.
-    """
-    script = script_file.load(script_path)
+def run(script: CentreScript, *, seconds: float | None) -> int:
+    """Run the demonstration, for some seconds or until Ctrl-C; return the exit status."""
     clock = SteppedClock(script.start_at)
     judged: dict[datetime, Judgement] = {}
     trouble = None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from agent.app import demo, demo_centre
+from agent.errors import BadInput, PermanentError
+from agent.simulator.meters import script_file
 
 EPILOG = """\
 example:
@@ -34,15 +37,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--centre",
-        action="store_true",
-        help="show a small computing centre hour by hour, in fast time",
+        type=Path,
+        nargs="?",
+        const=script_file.SMALL_CENTRE,
+        metavar="SCRIPT.yaml",
+        help="show a small computing centre hour by hour, in fast time; or that of a script of "
+        "your own (docs/simulator.md)",
     )
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the demonstration."""
-    shown = demo_centre.run if arguments.centre else demo.run
-    return shown(seconds=arguments.seconds or None)
+    seconds = arguments.seconds or None
+    if arguments.centre is None:
+        return demo.run(seconds=seconds)
+    try:
+        script = script_file.load(arguments.centre)
+    except PermanentError as error:
+        raise BadInput(error.reason) from error
+    return demo_centre.run(script, seconds=seconds)
 
 
 def _seconds(text: str) -> float:

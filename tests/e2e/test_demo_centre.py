@@ -15,6 +15,7 @@ import pytest
 
 from agent.app import demo_centre
 from agent.simulator.meters import script as script_module
+from agent.simulator.meters import script_file
 
 SCRIPT = """\
 start: 2026-03-01T00:00:00+08:00
@@ -86,7 +87,7 @@ def summary(out):
 
 def test_hours_agree_with_the_truth_or_are_unknown_for_a_reason(hours, script, capsys):
     hours(5)
-    assert demo_centre.run(seconds=None, script_path=script) == 0
+    assert demo_centre.run(script_file.load(script), seconds=None) == 0
     out = capsys.readouterr().out
     assert set(summary(out).values()) == {"ok"}
     assert "5 hours were closed" in out
@@ -116,7 +117,7 @@ def test_a_figure_that_differs_from_the_truth_fails_the_demonstration(
 
     hours(3)
     monkeypatch.setattr(script_module.CentreScript, "truth", wrong)
-    assert demo_centre.run(seconds=None, script_path=script) == 1
+    assert demo_centre.run(script_file.load(script), seconds=None) == 1
     out = capsys.readouterr().out
     assert "DIFFERS" in out
     assert summary(out)["no hour shows a figure that is wrong"] == "FAIL"
@@ -130,7 +131,7 @@ def test_a_month_that_is_over_is_told_to_the_platform_as_it_was(hours, tmp_path,
         )
     )
     hours(3)
-    assert demo_centre.run(seconds=None, script_path=path) == 0
+    assert demo_centre.run(script_file.load(path), seconds=None) == 0
     out = capsys.readouterr().out
     assert "import    2680 readings of the days before, hour by hour; 0 refused" in out
     month = out[out.index("month     2026-02 is over") :]
@@ -157,16 +158,16 @@ def test_a_platform_that_reads_another_figure_fails_the_demonstration(
         wire, "encode_supervision", lambda hour: right(dataclasses.replace(hour, pue=1.5))
     )
     hours(3)
-    assert demo_centre.run(seconds=None, script_path=script) == 1
+    assert demo_centre.run(script_file.load(script), seconds=None) == 1
     out = capsys.readouterr().out
     assert "pue was read as 1.5, and the agent has 1.0" in out
     assert "FAIL" in summary(out).values()
 
 
 @pytest.mark.slow
-def test_the_command_ends_by_itself_with_0(tmp_path):
+def test_the_command_ends_by_itself_with_0(script):
     ended = subprocess.run(
-        [sys.executable, "-I", "-m", "agent", "demo", "--centre", "--seconds", "3"],
+        [sys.executable, "-I", "-m", "agent", "demo", "--centre", str(script), "--seconds", "2"],
         check=False,
         capture_output=True,
         text=True,
@@ -198,3 +199,17 @@ def test_ctrl_c_ends_it_with_a_summary():
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert set(summary(out).values()) == {"ok"}
+
+
+def test_a_script_that_cannot_be_played_ends_it_with_2(tmp_path):
+    (tmp_path / "bad.yaml").write_text(SCRIPT.replace("sunspec", "sunspecs"))
+    ended = subprocess.run(
+        [sys.executable, "-I", "-m", "agent", "demo", "--centre", str(tmp_path / "bad.yaml")],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "meters[0].layout: expected one of sunspec" in ended.stderr
+    assert "Traceback" not in ended.stderr
