@@ -151,3 +151,23 @@ def test_the_keys_and_certificates_of_centre_and_platforms_are_tried_too(operato
     ]
     assert [place.split(":")[0] for place, _ in places] == ["5", "8", "13", "17", "23", "26"]
     assert "garbage.pem: " in asked.complaints[1]
+
+
+def test_a_hash_that_is_none_and_a_map_that_cannot_be_are_named_with_their_lines(operator):
+    (operator.folder / "hash").write_text("$scrypt$ln=14,r=8,p=1$short\n")
+    path = operator.write(
+        f"{NODE}"
+        "centre:\n"
+        "  id: 7\n"
+        "  users:\n"
+        "    - {username: region, password_file: password}\n"
+        "    - {username: city, password_file: hash}\n"
+        "  members: {node_count: a.b, memory_gib: a}\n"
+    )
+    asked = operator("check-config", "--config", path)
+    assert asked.status == 2
+    assert [line.removeprefix(f"computility-agent: {path}:") for line in asked.complaints] == [
+        "6:24: centre.users[1].password: this is not a hashed password; expected "
+        "$scrypt$ln=14,r=8,p=1$salt$hash",
+        "7:3: centre.members: a cannot be both a group and a figure",
+    ]
