@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,19 @@ def test_two_of_one_name_are_both_kept_and_told_by_id_alone(caller):
     answer = caller.put("project", by_name)
     assert (answer["code"], "ids 1, 2" in answer["msg"]) == (99999, True)
     assert caller.put("project", {**by_name, "id": 2})["code"] == 200
+
+
+def test_every_project_made_at_the_same_time_has_an_id_of_its_own(platform, caller_of):
+    simulator = platform(projects_maximum=20)
+    callers = [caller_of(simulator) for _ in range(4)]
+
+    def make(caller):
+        return [caller.post("project", PROJECT).get("data") for _ in range(6)]
+
+    with ThreadPoolExecutor(len(callers)) as pool:
+        made = [data for each in pool.map(make, callers) for data in each]
+    assert sorted(int(data) for data in made if data is not None) == list(range(1, 21))
+    assert made.count(None) == 4
 
 
 def test_a_user_neither_sees_nor_changes_what_is_another_s(platform, caller_of):
