@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
@@ -17,7 +17,7 @@ from agent.errors import AgentError, ConflictError, PermanentError, PlatformReje
 from agent.metering.months import MonthTotals, month_span, month_totals
 from agent.model.clock import Clock
 from agent.protocols.tc609 import reporter
-from agent.protocols.tc609.month_report import Month, RenderedReport
+from agent.protocols.tc609.month_report import MissingMember, Month, RenderedReport
 from agent.protocols.tc609.platform_client import Access, PlatformClient
 from agent.protocols.tc609.reporter import MonthReporter, ReportedCentre, Verification
 from agent.protocols.tc609.sign import Signer
@@ -152,6 +152,16 @@ class MonitoredPlatform:
         """Make the platform what was declared, and return what was done; likewise."""
         with self._syncing:
             return self._sync(self._declaration()).apply()
+
+    def missing_of_projects(self) -> Mapping[str, Sequence[MissingMember]]:
+        """Return by the names of projects what nobody filled in of them.
+
+        Raises:
+            PermanentError: the file of figures cannot be used.
+        """
+        return monitoring_declared.missing_of_projects(
+            self.settings, figures=self._figures.read(), names=self.report_map
+        )
 
     def render(self, month: Month) -> RenderedReport:
         """Return a month's report as it would be sent now.

@@ -66,7 +66,9 @@ class MonitoringAnswers:
         if apply:
             # Reports may have waited for just this.
             one.refresh()
-        return documents.entities(platform.name, plans, is_done=apply)
+        return documents.entities(
+            platform.name, plans, is_done=apply, missing=platform.missing_of_projects()
+        )
 
     def report(self, asked: Question) -> dict[str, Any]:
         """Return a month's report; with `submit` it is on the disk then, and on its way.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 from agent.app import figures_source
@@ -24,6 +24,7 @@ from agent.protocols.tc609.declared import (
     DeclaredProject,
 )
 from agent.protocols.tc609.figures_file import Figures
+from agent.protocols.tc609.month_report import MissingMember
 from agent.protocols.tc609.report_map import (
     DEFAULT_MAP,
     Group,
@@ -76,6 +77,18 @@ def declaration(settings: MonitoringSettings, *, figures: Figures, names: Report
     return Declaration(projects=tuple(projects), centres=(_centre(settings.centre),))
 
 
+def missing_of_projects(
+    settings: MonitoringSettings, *, figures: Figures, names: ReportMap
+) -> Mapping[str, Sequence[MissingMember]]:
+    """Return by the names of projects what nobody filled in of them."""
+    return {
+        project.name: month_report.render_investment(
+            figures, project=project.name, report_map=names
+        )[1]
+        for project in settings.projects
+    }
+
+
 def problems(loaded: Loaded) -> Iterator[ConfigProblem]:
     """Yield what the standard does not allow in the settings of platforms, with its place."""
     for index, platform in enumerate(loaded.settings.monitoring):
@@ -101,13 +114,24 @@ def problems(loaded: Loaded) -> Iterator[ConfigProblem]:
 
 def problems_of_figures(settings: Settings) -> Iterator[ConfigProblem]:
     """Yield everything that is wrong in the platforms' files of figures."""
+    declared: dict[str, set[str]] = {}
+    told: dict[str, set[str]] = {}
     for platform in settings.monitoring:
-        if platform.figures_file is None:
+        file = platform.figures_file
+        if file is None:
             continue
         try:
-            figures_source.load(platform.figures_file, report_map=report_map(platform))
+            figures = figures_source.load(file, report_map=report_map(platform))
         except ConfigError as error:
             yield from error.problems
+            continue
+        declared.setdefault(file, set()).update(project.name for project in platform.projects)
+        told.setdefault(file, set()).update(figures.projects)
+    for file, names in told.items():
+        # Platforms may share a file, and need not have the same projects.
+        for name in sorted(names - declared[file]):
+            message = "no platform that has this file has a project of this name"
+            yield ConfigProblem(file=file, key=f"projects.{name}", message=message)
 
 
 def _group(wanted: GroupSettings | None, group: Group) -> GroupMap:

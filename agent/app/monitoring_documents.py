@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -86,7 +86,7 @@ def report(
             }
             for group, members in one.groups.items()
         ],
-        "missing": missing(one.missing),
+        "missing": missing_members(one.missing),
         "by_hand": list(one.by_hand),
         "is_new": is_new,
         "fate": fate_document(fate),
@@ -112,8 +112,14 @@ def mark(fate: MessageFate) -> str:
     return f"{fate.state.value}/{fate.before}/{fate.attempts}/{fate.next_attempt_at}"
 
 
-def entities(platform: str, plans: Sequence[EntityPlan], *, is_done: bool) -> dict[str, Any]:
-    """Return what has to be done for a platform, or was done."""
+def entities(
+    platform: str,
+    plans: Sequence[EntityPlan],
+    *,
+    is_done: bool,
+    missing: Mapping[str, Sequence[MissingMember]],
+) -> dict[str, Any]:
+    """Return what has to be done for a platform, or was done; `missing` is by project."""
     return {
         "platform": platform,
         "is_done": is_done,
@@ -135,6 +141,11 @@ def entities(platform: str, plans: Sequence[EntityPlan], *, is_done: bool) -> di
             }
             for plan in plans
         ],
+        "missing": [
+            {"project": project, **one}
+            for project, members in missing.items()
+            for one in missing_members(members)
+        ],
     }
 
 
@@ -148,7 +159,7 @@ def verification(platform: str, month: str, found: Verification) -> dict[str, An
     }
 
 
-def missing(members: Sequence[MissingMember]) -> list[dict[str, Any]]:
+def missing_members(members: Sequence[MissingMember]) -> list[dict[str, Any]]:
     """Return what a report leaves out, and why."""
     return [
         {

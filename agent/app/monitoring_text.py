@@ -68,6 +68,13 @@ def entities(document: Mapping[str, Any]) -> str:
                 f"    {difference['field']:<24} {value(difference['declared']):<30} "
                 f"{value(difference['found'])}{note}"
             )
+        lacks = [
+            f"{one['name']} ({one['title']})"
+            for one in document["missing"]
+            if each["kind"] == "project" and one["project"] == each["name"]
+        ]
+        if lacks:
+            lines.append(f"    not in the file of figures: {', '.join(lacks)}")
     return "\n".join(lines)
 
 

@@ -63,6 +63,20 @@ def test_sync_shows_then_does_then_has_nothing_to_do(desk):
     assert made == (1, 0)
 
 
+def test_sync_tells_what_nobody_filled_in_of_a_project(desk):
+    city(desk, has_centre=False)
+    shown = desk("sync", "--dry-run")
+    (line,) = [each for each in shown.out.splitlines() if "not in the file of figures" in each]
+    assert "totalInvestment (总投资（万元）)" in line
+    assert "projectStatus" not in line
+    missing = desk("sync", "--json").document["platforms"][0]["missing"]
+    assert {each["figure"] for each in missing} == {
+        "project_progress_ratio",
+        "total_investment_10k_cny",
+        "completed_investment_10k_cny",
+    }
+
+
 def test_sync_shows_a_difference_as_a_table_and_mends_it(desk):
     platform = city(desk, has_centre=False)
     desk("sync")
@@ -228,5 +242,8 @@ def test_a_file_of_figures_is_checked_with_the_configuration(operator: Operator)
     wrong = operator("check-config", "--config", config)
     assert wrong.status == 2
     assert len([line for line in wrong.complaints if "figures.yaml:" in line]) == 2
+    (operator.folder / "figures.yaml").write_text("projects: {二期: {project_status: 在建}}\n")
+    (line,) = operator("check-config", "--config", config).complaints
+    assert "figures.yaml: projects.二期: no platform that has this file" in line
     (operator.folder / "figures.yaml").write_text(json.dumps({"always": {"racks": 12}}))
     assert operator("check-config", "--config", config).status == 0
