@@ -147,7 +147,15 @@ def _configuration(patient: Patient) -> str:
 
 
 def _journal() -> str:
-    words = ["journalctl", "--unit", unit.UNIT, "--lines", str(JOURNAL_LINES), "--no-pager"]
+    words = [
+        "journalctl",
+        "--unit",
+        unit.UNIT,
+        "--lines",
+        str(JOURNAL_LINES),
+        "--no-pager",
+        "--no-hostname",
+    ]
     return programs.answer([*words, "--output", "short-iso"], seconds=_JOURNAL_SECONDS)
 
 

@@ -14,8 +14,8 @@ NAME = "service unit"
 _PROPERTIES = (
     *("LoadState", "ActiveState", "SubState", "UnitFileState", "NRestarts", "Result"),
     *("ExecMainStatus", "NeedDaemonReload", "User", "Group", "SupplementaryGroups"),
-    "LoadCredential",
 )
+_CREDENTIALS = "LoadCredential"
 # An agent that was started again so often crashes.
 _MANY_RESTARTS = 3
 _BAD_CONFIGURATION = "2"
@@ -26,27 +26,35 @@ def properties(*, root: Path = Path("/")) -> dict[str, str]:
     if not (root / "run/systemd/system").is_dir():
         return {}
     try:
-        return parse(programs.answer(["systemctl", "show", UNIT, f"-p{','.join(_PROPERTIES)}"]))
+        found = parse(programs.answer(["systemctl", "show", UNIT, f"-p{','.join(_PROPERTIES)}"]))
+        if found.get("LoadState") == "loaded":
+            # `show` cannot print it before systemd 254.
+            found[_CREDENTIALS] = parse_credentials(programs.answer(["systemctl", "cat", UNIT]))
+        return found
     except (NotPresent, TransientError):
         return {}
 
 
 def parse(text: str) -> dict[str, str]:
-    """Return what `systemctl show` printed, NAME=VALUE a line.
+    """Return what `systemctl show` printed, NAME=VALUE a line. Pure."""
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {name: value for name, equals, value in pairs if equals and name in _PROPERTIES}
 
-    A property that stands there several times keeps all its values, a line each. Pure.
-    """
-    found: dict[str, str] = {}
+
+def parse_credentials(text: str) -> str:
+    """Return the values of LoadCredential in the unit and its drop-ins, a line each. Pure."""
+    values: list[str] = []
     for line in text.splitlines():
-        name, equals, value = line.partition("=")
-        if equals and name in _PROPERTIES:
-            found[name] = f"{found[name]}\n{value}" if name in found else value
-    return found
+        name, equals, value = line.strip().partition("=")
+        if equals and name.strip() == _CREDENTIALS:
+            # An empty one takes back those before it.
+            values = [*values, value.strip()] if value.strip() else []
+    return "\n".join(values)
 
 
 def credentials(unit: Mapping[str, str]) -> frozenset[Path]:
     """Return the files that systemd itself hands to the service as credentials. Pure."""
-    words = unit.get("LoadCredential", "").splitlines()
+    words = unit.get(_CREDENTIALS, "").splitlines()
     return frozenset(Path(each.partition(":")[2]) for each in words if ":" in each)
 
 

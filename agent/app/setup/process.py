@@ -95,7 +95,7 @@ def next_steps(config: Path, settings: Settings) -> Sequence[str]:
     """Return what to do now, a line each."""
     unit = "computility-agent.service"
     if any((Path(folder) / unit).exists() for folder in UNIT_FOLDERS):
-        start = "systemctl enable --now computility-agent && systemctl reload computility-agent"
+        start = "systemctl enable computility-agent && systemctl restart computility-agent"
     else:
         start = f"computility-agent run --config {config}"
     return (

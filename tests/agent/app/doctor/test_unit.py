@@ -53,6 +53,10 @@ def test_only_known_properties_are_taken():
 
 
 def test_the_files_that_systemd_hands_over_are_known():
-    found = unit.parse("LoadCredential=a:/etc/x/a.password\nLoadCredential=b:/etc/x/b\nUser=u\n")
+    text = (
+        "[Service]\nLoadCredential=z:/z\nLoadCredential=\n LoadCredential = a:/etc/x/a.password\n"
+    )
+    text += "User=u\n# /etc/systemd/system/drop-in\n[Service]\nLoadCredential=b:/etc/x/b\n"
+    found = {"LoadCredential": unit.parse_credentials(text)}
     assert unit.credentials(found) == {Path("/etc/x/a.password"), Path("/etc/x/b")}
     assert unit.credentials({}) == frozenset()
