@@ -13,6 +13,9 @@ from agent.cli.main import main
 from agent.config.load import load
 from agent.simulator.faults import Fault, FaultKind
 from agent.simulator.simulator import Simulator, SimulatorSettings
+from tests.agent.transport.conftest import certificates
+
+__all__ = ["certificates"]
 
 CODE = "11010800005020000001"
 SHIPPED = Path(__file__).parents[3] / "packaging/config.yaml"
@@ -70,6 +73,30 @@ def test_a_fresh_machine_is_set_up_tried_and_passes_check_config(operator, flags
     (platform,) = settings.acsmp
     assert platform.url == city.url
     assert platform.sm2_public_key_file == str(flags["--config"].parent / "city.sm2.pem")
+
+
+def test_a_platform_behind_a_ca_of_its_own_is_reached_by_https(operator, flags, certificates):
+    secure = Simulator(
+        SimulatorSettings(
+            listen=("127.0.0.1", 0),
+            control_listen=None,
+            poll_seconds=None,
+            certificate=certificates.server,
+        ),
+        on_event=lambda _: None,
+    )
+    secure.start()
+    try:
+        (operator.folder / "given.pem").write_text(secure.public_key.to_pem())
+        flags["--url"] = secure.url
+        without = run(operator, flags)
+        assert (without.status, "set ca_file" in without.out) == (1, True)
+        assert run(operator, {**flags, "--ca-file": certificates.ca}).status == 0
+    finally:
+        secure.stop()
+    (platform,) = settings_of(flags).acsmp
+    assert platform.ca_file == str(flags["--config"].parent / "city-ca.pem")
+    assert Path(platform.ca_file).read_text() == Path(certificates.ca).read_text()
 
 
 def test_no_password_is_on_the_screen(operator, flags):
