@@ -13,8 +13,9 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.app import metrics
+from agent.app import metrics, query_metrics
 from agent.app.monitored_platform import PlatformState
+from agent.app.operational_sources import SourceStatus
 from agent.centre.status import MeterStatus
 from agent.errors import TransientError
 from agent.model.metering import CentreHour, Figure, MeterReading, Quality
@@ -173,6 +174,28 @@ class BrokenReporting(FakeReporting):
         raise TransientError("the outbox cannot be used")
 
 
+QUERIES = SimpleNamespace(
+    query_answers=SimpleNamespace(counts=lambda: {("operational", 200): 5}),
+    operational_sources=SimpleNamespace(
+        statuses=lambda: (
+            SourceStatus(name="192.0.2.21:8123", reason=None, age_seconds=3.5),
+            SourceStatus(name="192.0.2.22:8123", reason="no route", age_seconds=None),
+        )
+    ),
+)
+
+
+def test_questions_and_where_their_figures_come_from_are_told(full_view):
+    found = samples(ask(full_view)[2])
+    answered = (("code", "200"), ("question", "operational"))
+    assert found["computility_query_answers_total", answered] == 5
+    one, other = ((("source", f"192.0.2.{host}:8123"),) for host in (21, 22))
+    assert found["computility_operational_source_known", one] == 1
+    assert found["computility_operational_source_known", other] == 0
+    assert found["computility_operational_source_age_seconds", one] == 3.5
+    assert ("computility_operational_source_age_seconds", other) not in found
+
+
 def test_what_waits_for_a_platform_is_told(full_view):
     found = samples(ask(full_view)[2])
     region = (("platform", "region"),)
@@ -231,6 +254,7 @@ def ask(
         workloads=lambda: workloads or FakeWorkloads(),
         centre=lambda: centre or FakeCentre(),
         reporting=lambda: (reporting or FakeReporting(),),
+        queries=lambda: query_metrics.families(QUERIES),
     )
     answer = {}
 
