@@ -195,6 +195,8 @@ def _text_of(text: str, *, maximum_bytes: int) -> str:
     text = text.strip()
     if "-----BEGIN" in text:
         return text
-    if text.startswith(("/", "./", "../")) or accounts.is_there(Path(text[:255])):
+    # Neither hex nor base64 has a dot in it.
+    is_name = text.startswith("/") or "." in text
+    if is_name or (text and accounts.is_there(Path(text[:255]))):
         return files.read_small_file(text, maximum_bytes=maximum_bytes).text
     return text

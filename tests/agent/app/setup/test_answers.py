@@ -46,6 +46,12 @@ def test_a_key_is_taken_as_file_hex_or_pem(tmp_path):
             answers.public_key(text)
 
 
+def test_a_file_that_is_not_there_is_named():
+    for accept in (answers.public_key, answers.ca_certificates):
+        with pytest.raises(BadInput, match=r"city\.pem: no such file"):
+            accept("city.pem")
+
+
 def test_a_private_key_is_never_taken_for_the_platforms_key():
     pem = sm2.generate_key_pair().public_key.to_pem().replace("PUBLIC", "PRIVATE")
     with pytest.raises(BadInput, match="private key"):
