@@ -107,7 +107,7 @@ class Home:
         )
 
     def settings(self) -> Settings:
-        return load(self.config(), environment={}).settings
+        return load(self.config(), environment={"SECRET": "open sesame"}).settings
 
     def config(self) -> Path:
         return self._write(

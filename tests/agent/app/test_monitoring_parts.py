@@ -60,7 +60,7 @@ def test_a_month_of_which_nothing_is_known_is_not_sent(home):
     assert months(city) == ["2024-02"]
 
 
-def test_each_platform_has_names_and_ids_of_its_own(home):
+def test_each_platform_has_names_ids_and_headers_of_its_own(home):
     city = home.add("city")
     region = home.add(
         "region",
@@ -74,18 +74,22 @@ def test_each_platform_has_names_and_ids_of_its_own(home):
             "latitude": 24.8,
         },
         map={"electricity": {"members": [{"name": "power", "figure": "electricity_kwh"}]}},
+        token_header=["Authorization: Bearer {token}", "X-Token: t {token}"],
+        sign={"secret": "${SECRET}", "sign_header": "X-Sign"},
     )
-    region.centres[7] = {"name": "another name"}
-    region.check = lambda _, body, headers: body and json.loads(body).pop("x", None)
+    # Only the configuration can know the id: the platform calls the centre otherwise.
+    region.centres[7] = {"name": "its own name"}
     home.clock.set(DUE)
     home.start()
-    wait_until(lambda: city.reports and home.status("region")["waiting"] is not None)
-    wait_until(lambda: months(region))
-    sent = json.loads(next(one[3] for one in region.requests if one[1] == REPORT_PATH))
-    assert sent["centerId"] == 7
-    assert sent["centerName"] == "another name"
-    assert sent["power"] == 5
-    assert (1, "2024-01") in city.reports
+    wait_until(lambda: city.reports and months(region))
+    *_, headers, body = next(one for one in region.requests if one[1] == REPORT_PATH)
+    sent = json.loads(body)
+    assert (sent["centerId"], sent["centerName"], sent["power"]) == (7, "another name", 5)
+    assert headers["X-Token"] == f"t {headers['Authorization'].removeprefix('Bearer ')}"
+    assert headers["X-Sign"]
+    *_, headers, body = next(one for one in city.requests if one[1] == REPORT_PATH)
+    assert json.loads(body)["centerId"] == 1
+    assert not {"X-Token", "X-Sign", "sign"} & set(headers)
 
 
 def test_an_outage_of_weeks_loses_nothing_and_keeps_the_order(home):
