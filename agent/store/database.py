@@ -170,6 +170,7 @@ class Database:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         migrations = self._schema.migrations
         if version > len(migrations):
+            self._connection.close()
             raise PermanentError(
                 f"{self.path} was written by a newer version of the agent (schema {version}, this "
                 f"one knows {len(migrations)}): install that version again"
