@@ -14,7 +14,7 @@ from datetime import datetime, timezone, tzinfo
 from typing import TypeAlias
 
 from agent.metering.explain import time_text
-from agent.metering.figures import PUE_SCALE, WUE_SCALE
+from agent.metering.figures import JOULES_PER_KWH, MILLILITRES_PER_LITRE, PUE_SCALE, WUE_SCALE
 from agent.metering.hours import HOUR, THRESHOLD_RATIO
 from agent.metering.roles import WHOLE_RATIO
 from agent.model.metering import CentreHour, Figure, Quality
@@ -174,11 +174,17 @@ def _total(
             coverage_ratio=coverage,
             quality=Quality.PARTIAL if known or bridged else Quality.UNKNOWN,
             method=method,
-            reason=f"{part}; together they come to {value}; {reason}",
+            reason=f"{part}, which come to {_amount(value, name)}; {reason}",
         )
     exact = not bridged and all(figure.quality is Quality.MEASURED for figure in known)
     quality = Quality.MEASURED if exact else Quality.INTERPOLATED
     return Figure(value=value, coverage_ratio=coverage, quality=quality, method=method)
+
+
+def _amount(value: int, name: str) -> str:
+    if name == "water":
+        return f"{value / MILLILITRES_PER_LITRE:.1f} litres"
+    return f"{value / JOULES_PER_KWH:.1f} kWh"
 
 
 def _unknown_runs(

@@ -68,16 +68,19 @@ def test_a_whole_month_is_the_sum_of_its_hours() -> None:
 
 
 def test_one_hour_that_is_missing_leaves_the_month_unknown_and_says_what_is_known() -> None:
-    hours = [hour(index, known(None if index < 3 else 30), known(20)) for index in range(672)]
+    kwh = 3_600_000
+    hours = [
+        hour(index, known(None if index < 3 else 30 * kwh), known(20 * kwh)) for index in range(672)
+    ]
     month = totals(hours)
 
     assert (month.facility.value, month.facility.quality) == (None, Quality.PARTIAL)
     assert month.facility.coverage_ratio == pytest.approx(669 / 672)
     assert month.unknown["facility"] == (
-        "669 of 672 hours are known; together they come to 20070; "
+        "669 of 672 hours are known, which come to 20070.0 kWh; "
         "from 2026-01-31T16:00:00Z to 2026-01-31T19:00:00Z: a gap"
     )
-    assert month.it.value == 672 * 20
+    assert month.it.value == 672 * 20 * kwh
     # A ratio is no sum: it is that of the hours in which both are known.
     assert month.pue == 1.5
     assert month.pue_coverage_ratio == pytest.approx(669 / 672)
