@@ -51,7 +51,9 @@ class Calendar:
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler = BackgroundScheduler(
             timezone=timezone.utc,
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            # One that is planned while it runs waits for its end: what came meanwhile is not seen
+            # by the run that is under way. A third would find nothing more than the second.
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 2},
             executors={"default": {"type": "threadpool", "max_workers": 2}},
         )
         self._scheduler.start()

@@ -8,7 +8,7 @@ from datetime import timedelta
 from agent.centre.calendar import Calendar
 from agent.errors import NoRoomError
 from agent.model.clock import SystemClock
-from tests.agent.centre.conftest import START, SetClock
+from tests.agent.centre.conftest import START, SetClock, wait_until
 
 
 def calendar(close, clock, *, prune=lambda: None) -> Calendar:
@@ -36,6 +36,28 @@ def test_it_closes_at_once_and_again_after_a_fault() -> None:
     made.plan()
     assert closed.acquire(timeout=10)
     made.stop()
+    made.stop()
+
+
+def test_what_is_planned_while_it_runs_is_done_after_it() -> None:
+    begun, may_end = threading.Semaphore(0), threading.Event()
+    lock = threading.Lock()
+
+    def close() -> None:
+        with lock:
+            begun.release()
+            may_end.wait(30)
+
+    made = calendar(close, SystemClock())
+    made.start()
+    assert begun.acquire(timeout=10)
+    made.plan()
+    # The scheduler has looked at it once it can say when it is due again.
+    scheduler = made._scheduler
+    assert scheduler is not None
+    wait_until(lambda: scheduler.get_job("close").next_run_time > SystemClock().now())
+    may_end.set()
+    assert begun.acquire(timeout=10)
     made.stop()
 
 
