@@ -161,3 +161,13 @@ def test_every_pair_is_compared_in_full_whatever_is_wrong(monkeypatch: pytest.Mo
 
     # Two users, two halves, three headers; always over digests of one length.
     assert lengths == [(32, 32)] * 12
+
+
+@pytest.mark.parametrize("password", ["open sesame", "芝麻:开门", "x" * 1024])
+def test_the_header_of_a_user_opens_its_own_door_and_no_other(password):
+    ours = BasicCredentials(username="admin", password=Secret(password))
+    header = credentials.basic_header(ours)
+    assert password not in repr(header)
+    assert credentials.is_basic_allowed(header.reveal(), allowed=[ours])
+    other = BasicCredentials(username="admin", password=Secret("another"))
+    assert not credentials.is_basic_allowed(header.reveal(), allowed=[other])
