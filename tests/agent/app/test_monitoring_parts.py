@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from agent.app import metrics, monitoring_questions
+from agent.app.monitoring_calendar import MonthCalendar
+from agent.app.monitoring_parts import Reporting
 from agent.errors import TransientError
+from agent.model.clock import SystemClock
 from tests.agent.app.monitoring_home import CENTRE, PROJECT, Home, utc
 from tests.agent.centre.conftest import wait_until
 from tests.agent.protocols.tc609.fake_platform import Refusal
@@ -119,6 +125,53 @@ def test_an_outage_of_weeks_loses_nothing_and_keeps_the_order(home):
     wait_until(lambda: home.status("city")["waiting"] == 0)
     assert months(city)[sent_before:] == ["2024-01", "2024-02", "2024-03", "2024-04"]
     assert [kilowatt_hours(city, f"2024-0{at}") for at in (1, 2, 3, 4)] == [5, 2, 3, 4]
+
+
+def test_what_waited_by_the_name_of_the_centre_goes_out_once_and_with_its_id(home):
+    city = home.add("city")
+    city.faults = [(503, b"")] * 10_000
+    home.clock.set(DUE)
+    home.start()
+    wait_until(lambda: home.status("city")["last_error"])
+    assert home.status("city")["centre_id"] is None
+    city.requests.clear()
+    city.faults = []
+    home.clock.advance(hours=2)
+    home.wake()
+    wait_until(lambda: home.status("city")["delivered_total"] == 1)
+    home.look()
+    wait_until(lambda: home.status("city")["trouble"] is None)
+    assert months(city) == ["2024-01"]
+    assert json.loads(city.requests[-1][3])["centerId"] == 1
+
+
+def test_nothing_is_delivered_before_the_months_were_looked_at():
+    looked, tried = threading.Event(), []
+
+    class Platform:
+        name = "city"
+        settings = SimpleNamespace(report=SimpleNamespace(enabled=True))
+        on_centre_found = None
+        close = hasten = staticmethod(lambda: None)
+        next_due = staticmethod(lambda now: now + timedelta(days=30))
+        submit_due = staticmethod(lambda: looked.wait(20))
+
+        def reporter(self):
+            tried.append(looked.is_set())
+            return SimpleNamespace(deliver_due=lambda: False, wait_seconds=lambda: None)
+
+    calendar = MonthCalendar(clock=SystemClock())
+    one = Reporting(Platform(), calendar=calendar, clock=SystemClock())
+    one.start()
+    one.wake()
+    assert not one.deliver_due()
+    assert one.wait_seconds() is None
+    assert tried == []
+    looked.set()
+    wait_until(lambda: tried)
+    one.stop(timeout_seconds=5)
+    calendar.stop()
+    assert all(tried)
 
 
 def test_a_refused_month_is_put_aside_with_its_reason_and_released(home):
