@@ -12,7 +12,7 @@ from agent.app import demo_centre_check
 from agent.app.demo_centre_check import WUE_SCALE, Judgement, Verdict
 from agent.metering.explain import Step
 from agent.metering.months import MonthTotals
-from agent.model.metering import CentreHour, Figure
+from agent.model.metering import CentreHour, Figure, Quality
 from agent.simulator.meters.meter import Event, MeterScript, Mishap
 from agent.simulator.meters.script import CentreScript, Truth
 
@@ -36,15 +36,15 @@ _WORDS = {
     Mishap.UNPLUGGED: "it cannot be reached (断线)",
     Mishap.SPIKE: "its register shows far too much (跳变)",
 }
+_WORSE = tuple(Quality)
 _UNKNOWN = "unknown"
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z")
 
 
 def heading() -> str:
     """Return the heading, English and Chinese."""
-    return "\n".join(
-        "".join(_cell(column[place], column[2]) for column in _COLUMNS).rstrip() for place in (0, 1)
-    )
+    english = _row(*(name for name, _, _ in _COLUMNS))
+    return f"{english}\n{_row(*(name for _, name, _ in _COLUMNS))}"
 
 
 def hour(judged: Judgement, *, script: CentreScript, zone: tzinfo) -> Iterator[str]:
@@ -149,7 +149,9 @@ def _measured(judged: Judgement) -> list[Figure]:
 
 def _quality(judged: Judgement) -> str:
     figures = _measured(judged)
-    worst: Figure = max(figures, key=lambda each: list(type(each.quality)).index(each.quality))
+    if not figures:
+        return Quality.UNKNOWN.value
+    worst = max(figures, key=lambda each: _WORSE.index(each.quality))
     covered = min(each.coverage_ratio for each in figures)
     return worst.quality.value + ("" if covered == 1 else f" {covered:.0%}")
 
