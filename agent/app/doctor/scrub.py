@@ -17,19 +17,24 @@ LEAST_CHARACTERS = 3
 _LONG_WORD = 8
 
 _PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
-# What stands behind these words is a secret, whoever wrote it; a name of a file is none.
+# What stands behind these words is a secret, whoever wrote it; a name of a file is none. Every
+# repetition has a bound: a line of the log may be long, and is not ours.
 _LABELLED = re.compile(
-    r"(?i)(?P<label>[\"']?[a-z0-9_.-]*(?:password|passwd|passphrase|secret|token|community|"
-    r"api[_-]?key|private[_-]?key|credential)(?!s?_(?:file|format|header|changes|seconds|dir))"
-    r"[a-z0-9_-]*[\"']?[ \t]*[:=][ \t]*)"
-    r"(?P<value>\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|\$\{[^}\s]*\}|[^\s,;}\]\"']+)"
+    r"(?i)(?P<label>(?:password|passwd|passphrase|secret|token|community|api[_-]?key|"
+    r"private[_-]?key|credential)[a-z0-9_-]{0,32}"
+    r"(?<!_file)(?<!_format)(?<!_header)(?<!_changes)(?<!_seconds)(?<!_dir)"
+    r"[\"']?[ \t]{0,8}[:=][ \t]{0,8})"
+    r"(?P<value>\"(?:[^\"\\\n]|\\.){0,4096}\"|'[^'\n]{0,4096}'|\$\{[^}\s]{0,256}\}|"
+    r"[^\s,;}\]\"']+)"
 )
 _AUTHORISATION = re.compile(
-    r"(?i)(?P<label>\b(?:authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic)?|bearer|basic)[ \t]+)"
-    r"(?P<value>(?!(?:bearer|basic)\b)[A-Za-z0-9+/=._~-]{6,})"
+    r"(?i)(?P<label>\b(?:authorization[\"']?\s{0,8}[:=]\s{0,8}[\"']?(?:bearer|basic)?|bearer|basic)"
+    r"[ \t]{1,8})(?P<value>(?!(?:bearer|basic)\b)[A-Za-z0-9+/=._~-]{6,})"
 )
-_USER_OF_URL = re.compile(r"(?i)(?P<label>[a-z][a-z0-9+.-]*://)(?P<value>[^\s/@\"']+)(?=@)")
-_QUERY_OF_URL = re.compile(r"(?i)(?P<label>https?://[^\s?\"'<>]+\?)(?P<value>[^\s\"'<>]+)")
+_USER_OF_URL = re.compile(
+    r"(?i)(?P<label>(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}://)(?P<value>[^\s/@\"']{1,512})(?=@)"
+)
+_QUERY_OF_URL = re.compile(r"(?i)(?P<label>https?://[^\s?\"'<>]{1,2048}\?)(?P<value>[^\s\"'<>]+)")
 # Values that say that there is none.
 _NO_SECRET = re.compile(
     r"(?i)[\"']?(?:\*+|null|none|true|false|\d{1,5}|\$\{[A-Za-z0-9_]*\}|sm2|plain|)[\"']?"

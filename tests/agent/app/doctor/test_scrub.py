@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from urllib.parse import quote
 
 import hypothesis
@@ -86,6 +87,7 @@ def test_what_looks_like_a_secret_is_taken_out_though_nobody_knows_it(text):
         "token_changes: 0",
         '  "token_changes": 3,',
         "secret: null",
+        "secret_key_file: /etc/x.key",
     ],
 )
 def test_settings_and_words_stay(text):
@@ -106,3 +108,16 @@ def test_a_secret_that_is_too_short_is_counted_and_spoils_nothing():
     scrubber = Scrubber(secrets=["a", ""])
     assert scrubber.scrub("a banana") == "a banana"
     assert scrubber.too_short == 1
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a", "0123456789abcdef", "a.", "password", 'password:"', "http://", "://a:", "bearer "],
+)
+def test_a_line_that_is_long_takes_no_longer_than_its_length_asks(piece):
+    # Quadratic work on this would last minutes.
+    text = piece * (200_000 // len(piece))
+    scrubber = Scrubber(secrets=["some-secret"])
+    began = time.process_time()
+    scrubber.scrub(text)
+    assert time.process_time() - began < 20
