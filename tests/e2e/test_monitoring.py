@@ -108,12 +108,16 @@ def secret(folder: Path, name: str, text: str) -> Path:
 def of(box: Box, name: str) -> dict[str, Any]:
     """Return what the status says of a platform, once it is started."""
 
-    def found() -> list[dict[str, Any]]:
-        monitoring = box.status().get("monitoring") or {"platforms": []}
-        return [each for each in monitoring["platforms"] if each["name"] == name]
+    found: list[dict[str, Any]] = []
 
-    box.wait_until(found)
-    return found()[0]
+    def is_told() -> bool:
+        monitoring = box.status().get("monitoring") or {"platforms": []}
+        found[:] = [each for each in monitoring["platforms"] if each["name"] == name]
+        return bool(found)
+
+    # A platform that is being restarted is not there for a moment.
+    box.wait_until(is_told)
+    return found[0]
 
 
 def signing(folder: Path, scheme: SignScheme) -> tuple[SignSettings, dict[str, Any]]:
