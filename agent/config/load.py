@@ -75,7 +75,10 @@ def load(
             content = file.read(yaml_source.LARGEST_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         findings.problem("", _reason(error), place=None)
-    found = _find_drop_ins(path.parent / drop_ins.FOLDER_NAME, findings=findings)
+    # Where the way to the file is wrong, there is one thing to say, and it is said.
+    found: tuple[DropIn, ...] = ()
+    if path.parent.is_dir():
+        found = _find_drop_ins(path.parent / drop_ins.FOLDER_NAME, findings=findings)
     if content is None:
         raise findings.error()
     return _load(

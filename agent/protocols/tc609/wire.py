@@ -90,7 +90,17 @@ def encode_supervision(hour: CentreHour | None) -> bytes:
         for name, value in data.items()
         if value is None
     ]
-    return encode_data(data, remarks=[*remarks, *(f"note: {flag}" for flag in hour.flags)])
+    # Readings of power may miss a little of the hour, and what they missed is in no figure.
+    covers = [
+        f"{name} covers {figure.coverage_ratio:.1%} of the hour"
+        for name, figure in (
+            ("electricityConsume", hour.facility),
+            ("greenElectricityConsume", hour.green),
+        )
+        if data[name] is not None and figure.coverage_ratio < 1.0
+    ]
+    notes = [f"note: {flag}" for flag in hour.flags]
+    return encode_data(data, remarks=[*remarks, *covers, *notes])
 
 
 def encode_data(data: Mapping[str, Any], *, remarks: list[str]) -> bytes:

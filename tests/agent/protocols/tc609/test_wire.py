@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -92,6 +93,14 @@ def test_a_flag_is_told_beside_its_figure():
 
     assert answer["data"]["pue"] == 0.9
     assert answer["msg"] == "note: pue_below_1"
+
+
+def test_what_a_figure_leaves_uncovered_is_told():
+    most = dataclasses.replace(known(KILOWATT_HOUR), coverage_ratio=0.917)
+    answer = supervision(hour(facility=most))
+
+    assert answer["data"]["electricityConsume"] == 1.0
+    assert answer["msg"] == "electricityConsume covers 91.7% of the hour"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
