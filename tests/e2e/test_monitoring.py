@@ -214,6 +214,7 @@ def test_other_forms_and_encodings_of_a_signature_are_what_a_platform_checks(
         assert one.accepted("createCenter") == 1
 
 
+@pytest.mark.peer
 def test_a_platform_under_mutual_tls_is_reported_to(
     box, platform, report_to, month, require_program
 ):
