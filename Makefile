@@ -23,8 +23,8 @@ $(BIN)/.ready: pyproject.toml
 	@touch $@
 
 .PHONY: demo
-demo: venv ## Show an agent and a platform at work on this machine (DEMO_SECONDS=20 ends by itself; CENTRE=1 shows a computing centre)
-	@$(BIN)/computility-agent demo --seconds $(DEMO_SECONDS) $(if $(CENTRE),--centre)
+demo: venv ## Show an agent and a platform at work (CENTRE=1: a computing centre; DEMO_SECONDS=20 ends by itself)
+	@$(BIN)/computility-agent demo --seconds $(DEMO_SECONDS) $(if $(filter-out 0,$(CENTRE)),--centre)
 
 .PHONY: test
 test: venv ## Run the whole test suite
@@ -69,7 +69,7 @@ chaos-workloads: venv ## Kill agent and docker engine, fill the disk: does what 
 	$(BIN)/python tests/chaos/workloads.py
 
 .PHONY: chaos-ledger
-chaos-ledger: venv ## Kill the ledger 200 times while readings arrive: is any lost or counted twice? (about 2 minutes)
+chaos-ledger: venv ## Kill the ledger 200 times while readings arrive and hours are closed (about 3 minutes)
 	LEDGER_KILLS=200 $(BIN)/python -m pytest tests/agent/centre/test_ledger_killed.py
 
 .PHONY: synthetic-year
@@ -109,7 +109,7 @@ bench-services: venv ## Measure what five running services cost the agent (root;
 	$(BIN)/python tests/bench/services.py
 
 .PHONY: bench-ledger
-bench-ledger: venv ## Measure the import of ten million readings and the query of an hour (about 20 minutes)
+bench-ledger: venv ## Measure the import of ten million readings, closing their hours, and queries (about 20 minutes)
 	$(BIN)/python tests/bench/ledger.py
 
 .cache/nvml/libnvidia-ml.so.1: tests/collectors/accelerators/nvidia/nvml_stub/nvml_stub.c

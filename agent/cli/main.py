@@ -38,8 +38,8 @@ COMMANDS = {
     "monitoring": "the monitoring platforms that are told of the centre: sync, report, list",
     "sm2": "check a platform's SM2 key and the layout of what is sent to it",
     "hash-password": "print what stands for a password in a file, without telling it",
-    "simulate": "be the platform: a simulator of T/BAX 0006.5, clause 7, annexes F and G",
-    "demo": "show an agent and a platform at work on this machine",
+    "simulate": "be the platforms (T/BAX 0006.5 and TC609), and the meters of a centre",
+    "demo": "show an agent and a platform at work on this machine, or a computing centre",
 }
 
 EPILOG = """\
