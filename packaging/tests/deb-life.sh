@@ -108,7 +108,9 @@ check "what was stopped stays stopped" is ActiveState inactive
 check "and starts with the state of the newer one" systemctl start $unit
 check "and registers" within 20 computility-agent status
 systemctl disable --quiet $unit
+pid=$(property MainPID)
 check "apt upgrades again" apt_install "$next"
+check "what was disabled and ran is restarted" within 5 restarted "$pid"
 check "what was disabled stays disabled" refuse systemctl --quiet is-enabled $unit
 systemctl enable --quiet $unit
 newer_state

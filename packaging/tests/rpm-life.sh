@@ -72,7 +72,9 @@ check "what was stopped stays stopped" is ActiveState inactive
 check "and starts with the state of the newer one" systemctl start $unit
 check "and registers" within 20 computility-agent status
 systemctl disable --quiet $unit
+pid=$(property MainPID)
 check "dnf upgrades again" dnf_quietly upgrade computility-agent
+check "what was disabled and ran is restarted" within 5 restarted "$pid"
 check "what was disabled stays disabled" refuse systemctl --quiet is-enabled $unit
 echo 'node: {code: "1"}' >/etc/computility-agent/conf.d/30-bad.yaml
 systemctl restart $unit

@@ -4,9 +4,10 @@ probe() {
   local file=/run/systemd/system/probe.service
   sed -e '/^ExecReload=/d; /^Wants=/d; /^Restart/d; /^WatchdogSec=/d; /^RuntimeDirectory=/d' \
     -e "s|^Type=.*|Type=oneshot|; s|^ExecStart=.*|ExecStart=$1|" \
-    -e 's|^\[Service\]|[Service]\nStandardOutput=truncate:/run/probe.out\nStandardError=journal|' \
+    -e 's|^\[Service\]|[Service]\nStandardOutput=file:/run/probe.out\nStandardError=journal|' \
     /usr/lib/systemd/system/$unit >$file
   systemctl daemon-reload
+  rm -f /run/probe.out # systemd 247 knows no "truncate:"
   systemctl start probe.service || { journalctl --unit probe --no-pager --lines 5; return 1; }
 }
 collect='/opt/computility-agent/bin/computility-agent collect --json'
