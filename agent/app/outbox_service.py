@@ -5,14 +5,12 @@ An outbox that cannot be used stops nothing else: it is tried again until it can
 
 from __future__ import annotations
 
-import logging
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.app.monitoring_calendar import MonthCalendar
+from agent.app.retried_opening import RETRY_SECONDS, RetriedOpening
 from agent.config.monitoring_settings import OutboxSettings
-from agent.errors import NoRoomError, PermanentError, TransientError
 from agent.model.clock import Clock
 from agent.store.database import Database
 from agent.store.file_lock import FileLock
@@ -20,10 +18,7 @@ from agent.store.outbox import OUTBOX, Outbox, OutboxLimits
 from agent.store.outbox_view import OutboxView
 from agent.store.platform_ids import PlatformIds
 
-logger = logging.getLogger(__name__)
-
 LOCK_NAME = "outbox.lock"
-RETRY_SECONDS = 60.0
 _DAY_SECONDS = 86_400.0
 
 
@@ -82,15 +77,13 @@ class OutboxService:
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self.calendar = MonthCalendar(clock=clock)
-        self._folder = folder
-        self._settings = settings
-        self._clock = clock
-        self._retry_seconds = retry_seconds
-        self._opened: OpenOutbox | None = None
-        self._trouble: str | None = None
-        self._stopping = threading.Event()
-        self._changing = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._opening = RetriedOpening(
+            lambda: open_outbox(folder, settings=settings, clock=clock),
+            close=lambda opened, _: opened.close(),
+            name="outbox",
+            what="the outbox",
+            retry_seconds=retry_seconds,
+        )
 
     @property
     def opened(self) -> OpenOutbox:
@@ -99,50 +92,13 @@ class OutboxService:
         Raises:
             TransientError: its file cannot be used now; with the reason.
         """
-        opened = self._opened
-        if opened is None:
-            raise TransientError(
-                f"the outbox cannot be used: {self._trouble or 'not opened yet'}",
-                retry_after_seconds=self._retry_seconds,
-            )
-        return opened
+        return self._opening.opened
 
     def start(self) -> None:
         """Open the file; where it cannot be used, go on trying."""
-        if not self._take_up():
-            self._thread = threading.Thread(target=self._retry, name="outbox", daemon=True)
-            self._thread.start()
+        self._opening.start()
 
     def stop(self, *, timeout_seconds: float) -> None:
         """Close the file; may be called twice."""
-        self._stopping.set()
         self.calendar.stop()
-        with self._changing:
-            opened, self._opened = self._opened, None
-        if opened is not None:
-            opened.close()
-        if self._thread is not None:
-            self._thread.join(timeout_seconds)
-
-    def _retry(self) -> None:
-        while not self._stopping.wait(self._retry_seconds):
-            try:
-                if self._take_up():
-                    logger.info("event=outbox_usable_again")
-                    return
-            except Exception:  # the border of this thread: the next turn may be well
-                logger.exception("event=outbox_failed")
-
-    def _take_up(self) -> bool:
-        with self._changing:
-            if self._stopping.is_set():
-                return True
-            try:
-                opened = open_outbox(self._folder, settings=self._settings, clock=self._clock)
-            except (PermanentError, TransientError, NoRoomError) as error:
-                if error.reason != self._trouble:
-                    logger.error("event=outbox_unusable reason=%s", error)  # noqa: TRY400
-                self._trouble = error.reason
-                return False
-            self._opened, self._trouble = opened, None
-            return True
+        self._opening.stop(timeout_seconds=timeout_seconds)
