@@ -8,6 +8,7 @@ files give the same list.
 
 from __future__ import annotations
 
+import decimal
 import importlib.metadata
 import json
 import os
@@ -39,6 +40,7 @@ def main(home: Path, architecture: str) -> None:
     product = next(each for each in libraries if _normal(each.metadata["Name"]) == PRODUCT)
     components = [
         *parts_of_the_runtime(LOCK.read_text(encoding="utf-8")),
+        decimal_library(),
         *(library(each) for each in libraries if each is not product),
     ]
     root = library(product) | {"type": "application"}
@@ -90,6 +92,22 @@ def parts_of_the_runtime(lock: str) -> Iterator[dict[str, object]]:
         if patches:
             part["pedigree"] = {"notes": "patched by Debian: " + ", ".join(patches)}
         yield part
+
+
+def decimal_library() -> dict[str, object]:
+    """Return the one C library that comes inside CPython's sources and is built into a module.
+
+    The interpreter that runs this was built from them, too.
+    """
+    url = f"pkg:generic/mpdecimal@{decimal.__libmpdec_version__}"
+    return {
+        "type": "library",
+        "bom-ref": url,
+        "name": "mpdecimal",
+        "version": decimal.__libmpdec_version__,
+        "purl": url,
+        "licenses": [{"license": {"id": "BSD-2-Clause"}}],
+    }
 
 
 def library(distribution: importlib.metadata.Distribution) -> dict[str, object]:

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
-SOURCES = ("python3.13", "openssl", "sqlite3", "libffi", "zlib", "bzip2", "xz-utils")
+SOURCES = ("python3.13", "openssl", "sqlite3", "expat", "libffi", "zlib", "bzip2", "xz-utils")
 
 
 def locked(path):
