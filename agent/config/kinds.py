@@ -179,6 +179,14 @@ def _accept_url(text: str) -> str:
     return f"{scheme.lower()}://{authority}{path.rstrip('/')}"
 
 
+def _accept_token_header(text: str) -> str:
+    name, colon, value = text.partition(": ")
+    is_name = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+    if not colon or not is_name or "{token}" not in value or not value.isprintable():
+        raise ValueError
+    return text
+
+
 ComputilityCode = Annotated[
     str,
     TextKind(words="20 digits", example="11010800005020000001", accept=_accept_computility_code),
@@ -241,6 +249,14 @@ TimeZone = Annotated[
 ]
 MountPath = Annotated[
     str, TextKind(words="an absolute path", example="/data", accept=_accept_absolute_path)
+]
+TokenHeader = Annotated[
+    str,
+    TextKind(
+        words='a header "Name: value" with {token} in its value',
+        example="Authorization: Bearer {token}",
+        accept=_accept_token_header,
+    ),
 ]
 Enabled: TypeAlias = Literal["auto"] | bool
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from agent.config.kinds import FilePath, LaterFilePath, PrivateFilePath, TextKind, Url
+from agent.config.kinds import FilePath, LaterFilePath, PrivateFilePath, TextKind, TokenHeader, Url
 from agent.config.sign_settings import SignSettings
 from agent.model.secret import Secret
 
@@ -20,23 +20,7 @@ def _accept_day(text: str) -> str:
         raise ValueError from None
 
 
-def _accept_token_header(text: str) -> str:
-    name, colon, value = text.partition(": ")
-    is_name = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
-    if not colon or not is_name or "{token}" not in value or not value.isprintable():
-        raise ValueError
-    return text
-
-
 Day = Annotated[str, TextKind(words="a day", example="2026-01-31", accept=_accept_day)]
-TokenHeader = Annotated[
-    str,
-    TextKind(
-        words='a header "Name: value" with {token} in its value',
-        example="Authorization: Bearer {token}",
-        accept=_accept_token_header,
-    ),
-]
 Name = Annotated[
     str,
     Meta(

@@ -25,6 +25,7 @@ from agent.config.kinds import (
     PrivateFilePath,
     RawSection,
     TimeZone,
+    TokenHeader,
     Url,
 )
 from agent.config.meter_settings import LedgerSettings, MeterSettings
@@ -197,12 +198,8 @@ class AcsmpSettings:
         Meta(ge=1, le=60, description="Time between keepalives; the platform's limit is 90 s."),
     ] = 30.0
     token_header: Annotated[
-        str,
-        Meta(
-            pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+: [^\r\n]*\{token\}[^\r\n]*$",
-            description="Header that carries the token, with `{token}` in it.",
-            extra={"words": 'a header "Name: value" with {token} in its value'},
-        ),
+        TokenHeader,
+        Meta(description="Header that carries the token, with `{token}` in it."),
     ] = "Authorization: Bearer {token}"  # noqa: S105 - a template
     ca_file: Annotated[
         FilePath | None,

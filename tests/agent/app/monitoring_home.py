@@ -162,10 +162,11 @@ class Home:
         return tuple(each for each in plans if each.name.startswith(wanted))
 
     def _write(self, name: str, text: str) -> Path:
-        path = self.folder / name
-        path.write_text(text, encoding="utf-8")
-        path.chmod(0o600)
-        return path
+        # In one step: half a file is read as one with a fault.
+        new = self.folder / f"{name}.new"
+        new.write_text(text, encoding="utf-8")
+        new.chmod(0o600)
+        return new.rename(self.folder / name)
 
 
 def utc(*fields: int) -> datetime:

@@ -83,7 +83,7 @@ def at(seconds: float, *, kwh: float | None = None, **values: object) -> MeterRe
     )
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: float = 30.0) -> None:
     """Wait until something holds, and fail where it never does."""
     import time
 

@@ -16,6 +16,7 @@ from agent.app.parts import Parts
 from agent.app.wiring import Wiring
 from agent.cli import meters
 from agent.config.load import load
+from agent.errors import TransientError
 from agent.model.clock import SystemClock
 from tests.agent.centre.conftest import wait_until
 from tests.agent.cli.conftest import Operator
@@ -293,14 +294,14 @@ def test_a_ledger_that_cannot_be_used_stops_nothing_else(operator: Operator, con
         retry_seconds=0.02,
     )
     service.start()
-    with pytest.raises(centre_parts.TransientError, match="cannot be used"):
+    with pytest.raises(TransientError, match="cannot be used"):
         _ = service.centre
     (operator.folder / "ledger.db").unlink()
 
     def is_up() -> bool:
         try:
             return service.centre is not None
-        except centre_parts.TransientError:
+        except TransientError:
             return False
 
     wait_until(is_up)
