@@ -9,8 +9,20 @@ tests=packaging/tests
 [ "$(id -u)" = 0 ] || { echo "this needs root: it boots roots" >&2; exit 2; }
 first=1.0.0 next=1.1.0
 packages=${PACKAGES:-.cache/test-packages}
+mkdir -p .cache
+# Roots share one control group of this machine: one run at a time.
+exec 8>.cache/life.lock
+flock 8
 work=$(mktemp -d "$PWD/.cache/life-XXXXXX")
-trap 'rm -rf "$work"' EXIT
+tidy_up() {
+  # What a life that broke off left in the engine.
+  if command -v docker >/dev/null 2>&1; then
+    docker ps --all --quiet --filter label=computility-agent.package=life-test 2>/dev/null |
+      xargs --no-run-if-empty docker rm --force >/dev/null 2>&1 || true
+  fi
+  rm -rf "$work"
+}
+trap tidy_up EXIT
 failed=()
 began=$SECONDS
 
