@@ -171,3 +171,25 @@ def test_a_hash_that_is_none_and_a_map_that_cannot_be_are_named_with_their_lines
         "$scrypt$ln=14,r=8,p=1$salt$hash",
         "7:3: centre.members: a cannot be both a group and a figure",
     ]
+
+
+def test_each_file_of_conf_d_is_called_good(operator):
+    path = operator.configure({})
+    (path.parent / "conf.d").mkdir()
+    (path.parent / "conf.d" / "10-log.yaml").write_text("log: {level: error}\n")
+    asked = operator("check-config", "--config", path)
+    assert asked.out == f"{path}: good\n{path.parent}/conf.d/10-log.yaml: good\n"
+
+
+def test_what_meters_and_plugins_find_names_the_file_of_conf_d(operator):
+    path = operator.configure({})
+    site = path.parent / "conf.d" / "10-site.yaml"
+    site.parent.mkdir()
+    site.write_text("meters:\n  - {name: a, kind: modbuss, role: it, host: x}\n")
+    asked = operator("check-config", "--config", path)
+    assert asked.status == 2
+    assert f"{site}:2:" in asked.err
+    site.write_text("accelerators:\n  nvidia:\n    toool: x\n")
+    asked = operator("check-config", "--config", path)
+    assert asked.status == 2
+    assert f"{site}:3:12: accelerators.nvidia.toool" in asked.err
