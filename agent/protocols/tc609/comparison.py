@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from agent.protocols.tc609 import month_report, wire_reports
@@ -15,6 +16,7 @@ from agent.protocols.tc609.wire_answers import FoundCentre, FoundProject
 class FieldDifference:
     """Is one field that a platform has otherwise, by its wire name; None: one side has none.
 
+    The values are those of the wire: text, numbers, and what else JSON can hold.
     `is_changeable` False: the standard has no way to change it, so the platform has to.
     """
 
@@ -57,7 +59,7 @@ def centre_differences(
         ("longitude", wire_reports.degrees(centre.longitude), _degrees(found.longitude)),
         ("latitude", wire_reports.degrees(centre.latitude), _degrees(found.latitude)),
         ("type", int(centre.type), found.type),
-        ("productionDate", centre.production_date, found.production_date),
+        ("productionDate", _day(centre.production_date), _day(found.production_date)),
     ]
     result = [
         _difference(name, declared, theirs)
@@ -91,6 +93,10 @@ def _place_differences(
         )
         if ours != theirs
     ]
+
+
+def _day(value: date | None) -> str | None:
+    return None if value is None else wire_reports.date_text(value)
 
 
 def _degrees(value: float | None) -> float | None:

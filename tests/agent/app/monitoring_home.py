@@ -83,6 +83,7 @@ class Home:
                     "city": "440200",
                     "longitude": 113.5,
                     "latitude": 24.8,
+                    "production_date": "2024-01-09",
                 },
                 "report": {"delay_hours": 24, "months": 3},
                 **changed,

@@ -91,6 +91,26 @@ def test_sync_shows_a_difference_as_a_table_and_mends_it(desk):
     assert platform.centres[1]["longitude"] == 113.5
 
 
+def test_sync_shows_a_day_that_differs_as_the_standard_writes_it(desk):
+    platform = city(desk, has_centre=False)
+    desk("sync")
+    platform.centres[1]["productionDate"] = "2023-5-1"
+    shown = desk("sync", "--dry-run")
+    assert (shown.status, shown.complaints) == (0, [])
+    (line,) = [each for each in shown.out.splitlines() if "productionDate" in each]
+    assert line.split() == ["productionDate", "2024/01/09", "2023/05/01"]
+    centre = desk("sync", "--json").document["platforms"][0]["entities"][1]
+    assert centre["differences"] == [
+        {
+            "field": "productionDate",
+            "declared": "2024/01/09",
+            "found": "2023/05/01",
+            "is_changeable": True,
+        }
+    ]
+    assert platform.centres[1]["productionDate"] == "2024/01/09"
+
+
 def test_a_month_is_shown_with_what_is_missing_and_nothing_is_sent(desk):
     platform = city(desk)
     shown = desk("report", "2024-01", "--dry-run")
