@@ -31,7 +31,7 @@ check "the user is not in docker's group" refuse grep -qw docker <(id -nG comput
 check "systemd finds no fault in the unit" silent systemd-analyze verify --man=no $unit
 check "a start without a configuration ends with 2" refuse systemctl start $unit
 check "exit status 2" is ExecMainStatus 2
-check "and is not repeated" is NRestarts 0
+check "and is not repeated" is ActiveState failed
 check "the journal says what is missing" logged 'node.code'
 
 echo "== configured"
@@ -41,6 +41,7 @@ check "check-config finds it good" computility-agent check-config
 must "the service starts" systemctl restart $unit
 pid=$(property MainPID)
 check "it told systemd so" is Type notify
+check "systemd watches it" is WatchdogUSec 1min
 check "systemctl status says how it fares" grep -q . <(property StatusText)
 check "it runs as its own user" mode "/proc/$pid" 555:computility-agent:computility-agent
 check "its state is its own" mode /var/lib/computility-agent 750:computility-agent:computility-agent
@@ -83,7 +84,7 @@ check "no process is left" absent /sys/fs/cgroup/systemd/system.slice/$unit/cgro
 echo 'node: {code: "1"}' >/etc/computility-agent/conf.d/30-bad.yaml
 check "a bad configuration does not start" refuse systemctl start $unit
 check "exit status 2" is ExecMainStatus 2
-check "and is not repeated" is NRestarts 0
+check "and is not repeated" is ActiveState failed
 rm /etc/computility-agent/conf.d/30-bad.yaml
 systemctl reset-failed $unit
 check "the good one does" systemctl start $unit

@@ -33,7 +33,7 @@ check "the user is in the groups of devices" grep -qw render <(id -nG computilit
 check "the user is not in docker's group" refuse grep -qw docker <(id -nG computility-agent)
 check "a start without a configuration ends with 2" refuse systemctl start $unit
 check "exit status 2" is ExecMainStatus 2
-check "and is not repeated" is NRestarts 0
+check "and is not repeated" is ActiveState failed
 
 echo "== configured"
 start_simulator
