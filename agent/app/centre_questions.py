@@ -38,10 +38,10 @@ def answers(centre: Callable[[], Centre | None], *, clock: Clock) -> Mapping[str
 
 
 def list_meters(centre: Centre, *, clock: Clock) -> Mapping[str, Any]:
-    """Return how each meter fares."""
+    """Return how each meter fares, and its last reading, be it read or imported."""
     now = clock.now()
     return {
-        "meters": [documents.meter(each, now=now) for each in centre.meters()],
+        "meters": [documents.meter(each, now=now) for each in centre.meters_and_last()],
         "waiting": centre.waiting,
         "trouble": centre.trouble,
     }

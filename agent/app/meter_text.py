@@ -7,6 +7,10 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 _UNKNOWN = "unknown"
+_UNITS = (
+    "Electricity in J (1 kWh = 3600000 J), water in ml, times in UTC "
+    "(电量单位为焦耳，水量为毫升，时间为 UTC)."
+)
 
 
 def meter(document: Mapping[str, Any]) -> str:
@@ -56,6 +60,11 @@ def hours(documents: Sequence[Mapping[str, Any]], *, zone: tzinfo) -> str:
             f"{_note(each)}".rstrip()
         )
     return "\n".join(lines)
+
+
+def way(steps: Sequence[Mapping[str, Any]]) -> str:
+    """Return the text of `meters explain`: whole numbers alone, so that it can be done again."""
+    return "\n".join((_UNITS, *(step["text"] for step in steps)))
 
 
 def _note(document: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ from agent.metering.explain import Step
 from agent.metering.hours import HOUR
 from agent.metering.months import MonthTotals, month_span, month_totals
 from agent.model.clock import Clock
-from agent.model.metering import CentreHour
+from agent.model.metering import CentreHour, MeterReading
 from agent.model.view import PluginState
 
 logger = logging.getLogger(__name__)
@@ -171,7 +171,7 @@ class Centre:
         )
 
     def meters(self) -> tuple[MeterStatus, ...]:
-        """Return how each meter fares."""
+        """Return how each meter fares, and what it told since the start."""
         if self._is_started:
             return self._threads.statuses()
         now = self._clock.now()
@@ -180,10 +180,27 @@ class Centre:
                 status,
                 state=PluginState.DISABLED,
                 detail="no agent runs",
-                reading=self._ledger.latest(status.name, until=now),
+                reading=self._last(status.name, until=now),
             )
             for status in self._threads.statuses()
         )
+
+    def meters_and_last(self) -> tuple[MeterStatus, ...]:
+        """Return the same, with the last reading in the ledger of those that said nothing yet."""
+        now = self._clock.now()
+        return tuple(
+            status
+            if status.reading is not None
+            else dataclasses.replace(status, reading=self._last(status.name, until=now))
+            for status in self.meters()
+        )
+
+    def _last(self, name: str, *, until: datetime) -> MeterReading | None:
+        try:
+            return self._ledger.latest(name, until=until)
+        except AgentError:
+            # A ledger that cannot be read is told as `trouble`; how meters fare is known still.
+            return None
 
     def import_file(
         self,

@@ -208,8 +208,7 @@ def _explain(arguments: argparse.Namespace) -> int:
     document = centre_asking.explain(settings, kinds=_kinds(), start_at=start_at.isoformat())
     if arguments.json:
         return _print(document)
-    for step in document["steps"]:
-        print(step["text"])
+    print(meter_text.way(document["steps"]))
     return 0
 
 

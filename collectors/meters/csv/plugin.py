@@ -115,7 +115,10 @@ class CsvMeter:
     def _open(self) -> int:
         path = self._config.path
         if not path:
-            raise ReadingUnavailable("no file is named", hint="set path")
+            raise ReadingUnavailable(
+                "no file is named",
+                hint="readings come by `meters import`, or set path to have a file followed",
+            )
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         except (OSError, ValueError) as error:

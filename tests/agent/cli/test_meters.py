@@ -107,6 +107,23 @@ def test_a_file_is_imported_by_the_running_agent(
     check_hours(operator, config)
 
 
+def test_the_last_reading_of_a_meter_that_is_imported_is_listed(
+    operator: Operator, config: Path, agent: Wiring
+) -> None:
+    def water() -> dict[str, Any]:
+        listed = operator("meters", "list", "--config", config, "--json").document["meters"]
+        return next(each for each in listed if each["name"] == "water")  # type: ignore[no-any-return]
+
+    assert water()["reading"] is None
+    operator("meters", "import", a_file(operator.folder), "--config", config)
+    found = water()
+    assert found["reading"]["water_litres"] == 720
+    assert found["state"] != "active"
+    assert agent.centre is not None
+    (status,) = [each for each in agent.centre.centre.meters() if each.name == "water"]
+    assert status.reading is None, "what was imported is none of its own readings"
+
+
 def test_refused_rows_are_told_with_their_lines(operator: Operator, config: Path) -> None:
     at = full_hour(3).isoformat()
     file = operator.folder / "bad.csv"
@@ -143,6 +160,7 @@ def test_a_reading_that_was_wrong_is_corrected_when_that_is_said(
     assert (done.status, done.out) == (0, "accepted 0, repeated 0, corrected 1, refused 0\n")
     assert operator(*words).out == "accepted 0, repeated 1, corrected 0, refused 0\n"
     told = operator("meters", "explain", full_hour(4).isoformat(), "--config", config).out
+    assert told.startswith("Electricity in J (1 kWh = 3600000 J), water in ml")
     assert "The reading of 总进线" in told
     assert "it was 540000000 J, now it is 360000000 J" in told
     assert "Version 2 was closed" in told
