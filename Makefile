@@ -38,13 +38,15 @@ check: venv ## Check formatting, lint, types, import rules and generated documen
 	$(BIN)/lint-imports
 	$(BIN)/python -m agent.config.reference --check docs/configuration.md
 	$(BIN)/python docs/generate_accelerators.py --check
+	$(BIN)/python packaging/command_pages.py --check
 
 .PHONY: docs
-docs: venv ## Make the generated documents: configuration and accelerators
+docs: venv ## Make what is generated: configuration, accelerators, man page and completion
 	$(BIN)/python -m agent.config.reference > docs/configuration.md.new
 	@mv docs/configuration.md.new docs/configuration.md
 	$(BIN)/python docs/generate_accelerators.py > docs/accelerators.md.new
 	@mv docs/accelerators.md.new docs/accelerators.md
+	$(BIN)/python packaging/command_pages.py
 
 .PHONY: format
 format: venv ## Format the code
@@ -77,7 +79,7 @@ synthetic-year: venv ## Close every hour of a year of readings whose truth is kn
 	COMPUTILITY_SYNTHETIC_DAYS=365 $(BIN)/python -m pytest -s tests/agent/metering/test_synthetic_year.py
 
 .PHONY: packages
-packages: ## Build deb and rpm for amd64 and arm64 into dist/ (about 10 minutes the first time)
+packages: ## Build deb and rpm for amd64 and arm64 into dist/ (about 15 minutes the first time)
 	packaging/build.sh --arch all
 
 .PHONY: packages-reproducible
