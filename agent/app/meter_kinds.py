@@ -14,7 +14,7 @@ from agent import contracts
 from agent.config.meter_settings import MeterSettings
 from agent.config.plugin_config import build_plugin_config
 from agent.contracts import Meter
-from agent.errors import ConfigError, ConfigProblem
+from agent.errors import ConfigError, ConfigProblem, NotPresent
 from agent.model.view import AgentView
 from agent.sampling import entry_points
 
@@ -67,6 +67,37 @@ class MeterKinds:
                     _problem(settings, f"it cannot be loaded: {type(error).__name__}: {error}")
                 )
         return tuple(problems)
+
+    def cautions(self, meters: Sequence[MeterSettings]) -> tuple[ConfigProblem, ...]:
+        """Return why meters could not be read on this machine as they are set; asks no meter.
+
+        It is no mistake for certain: a file or a driver may be missing here and be there later.
+        """
+        return tuple(
+            _problem(settings, trouble)
+            for settings in meters
+            if (trouble := self._trouble(settings)) is not None
+        )
+
+    def _trouble(self, settings: MeterSettings) -> str | None:
+        from agent.centre.bills import BY_HAND  # most nodes have no meters
+
+        # Cards are known to a running agent alone; readings without a file are imported.
+        if settings.kind == ACCELERATOR_ENERGY:
+            return None
+        if settings.kind == BY_HAND and "path" not in settings.options.values:
+            return None
+        try:
+            meter = self.open(settings)
+            try:
+                meter.probe()
+            finally:
+                meter.close()
+        except NotPresent as error:
+            return f"{error.reason}; {error.hint}" if error.hint else error.reason
+        except Exception as error:  # noqa: BLE001 - the border to code of somebody else
+            return f"{type(error).__name__}: {error}"
+        return None
 
     def _configured(self, settings: MeterSettings) -> tuple[type[Any], Any]:
         target = self._kinds.get(settings.kind)

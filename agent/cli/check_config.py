@@ -15,8 +15,9 @@ example:
   computility-agent check-config --config ./config.yaml
 
 Prints every problem at once as FILE:LINE:COLUMN: KEY: what is wrong and what to write instead.
-Plugins check their own sections too; files of figures are checked like the configuration. Warnings
-do not change the exit status: 0 or 2.
+Plugins check their own sections too; files of figures are checked like the configuration. Meters
+that could not be read from this machine as they are set are warned of; no meter is asked.
+Warnings do not change the exit status: 0 or 2.
 """
 
 
@@ -31,12 +32,15 @@ def execute(arguments: argparse.Namespace) -> int:
     loaded = named_files.load_checked(arguments.config)
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    kinds = meter_kinds.MeterKinds(meter_kinds.installed())
     problems = [
-        *meter_kinds.MeterKinds(meter_kinds.installed()).problems(loaded.settings.meters),
+        *kinds.problems(loaded.settings.meters),
         *_problems_of_figures(loaded.settings),
     ]
     if problems:
         raise ConfigError(problems)
+    for caution in kinds.cautions(loaded.settings.meters):
+        print(f"warning: {caution}", file=sys.stderr)
     broken = once.broken_plugins(loaded.settings)
     for plugin in broken:
         fail(f"plugin {plugin.name}: {plugin.detail}", status=2)

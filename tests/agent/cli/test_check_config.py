@@ -193,3 +193,21 @@ def test_what_meters_and_plugins_find_names_the_file_of_conf_d(operator):
     asked = operator("check-config", "--config", path)
     assert asked.status == 2
     assert f"{site}:3:12: accelerators.nvidia.toool" in asked.err
+
+
+def test_meters_that_could_not_be_read_as_they_are_set_are_warned_of(operator):
+    meters = [
+        {"name": "a", "kind": "modbus", "role": "it"},
+        {"name": "b", "kind": "modbus", "role": "it", "host": "192.0.2.1", "profile": "acrel"},
+        {"name": "c", "kind": "snmp", "role": "it", "host": "192.0.2.1", "community_file": "none"},
+        {"name": "d", "kind": "dlt645", "role": "it", "host": "192.0.2.1", "address": 161},
+        {"name": "good", "kind": "modbus", "role": "it", "host": "192.0.2.1", "profile": "sunspec"},
+        {"name": "imported", "kind": "csv", "role": "water"},
+        {"name": "card", "kind": "accelerator_energy", "role": "it"},
+    ]
+    checked = operator("check-config", "--config", operator.configure(meters=meters))
+    assert (checked.status, checked.complaints) == (0, [])
+    warned = [line for line in checked.err.splitlines() if ": meter " in line]
+    assert [line.partition(": meter ")[2].partition(":")[0] for line in warned] == list("abcd")
+    assert "the setting host is missing" in warned[0]
+    assert "there is no profile 'acrel'; there are acrel-adl3000e" in warned[1]
