@@ -114,6 +114,10 @@ bench-services: venv ## Measure what five running services cost the agent (root;
 bench-ledger: venv ## Measure the import of ten million readings, closing their hours, and queries (about 20 minutes)
 	$(BIN)/python tests/bench/ledger.py
 
+.PHONY: bench-installed
+bench-installed: venv ## Measure the installed service beside one from the checkout (root; wants packages)
+	packaging/tests/measure "$$(ls dist/*_amd64.deb | tail -n 1)"
+
 .cache/nvml/libnvidia-ml.so.1: tests/collectors/accelerators/nvidia/nvml_stub/nvml_stub.c
 	@mkdir -p $(@D)
 	$(CC) -shared -fPIC -O1 -Wl,-soname,libnvidia-ml.so.1 -o $@ $<
