@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sqlite3
@@ -104,7 +105,11 @@ class Site:
             listed = api.containers(
                 all=True, filters={"label": f"computility-agent.agent={self.instance}"}
             )
-            found = [api.inspect_container(each["Id"]) for each in listed]
+            found = []
+            for each in listed:
+                # It may have gone since it was listed.
+                with contextlib.suppress(docker.errors.NotFound):
+                    found.append(api.inspect_container(each["Id"]))
         return {each["Name"].lstrip("/"): each for each in found}
 
     def ids(self) -> dict[str, tuple[str, str]]:

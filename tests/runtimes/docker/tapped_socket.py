@@ -37,16 +37,19 @@ class TappedSocket:
         self.address = f"unix://{path}"
         self._held: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
-        self._run(self._accept)
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def close(self) -> None:
         """End everything."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
+        # Once it has ended, no connection and no thread comes anew.
+        self._accepting.join(10)
         for held in self._held:
             _hang_up(held)
-        while self._threads:
-            self._threads.pop().join(10)
+        for thread in self._threads:
+            thread.join(10)
         for held in (self._listener, *self._held):
             held.close()
 
