@@ -257,7 +257,7 @@ def test_a_reload_of_something_else_keeps_tokens_and_a_changed_password_ends_the
     reload(centre, "event=reloaded operational sources: restarted")
     told = city.ask(OPERATIONAL)
     assert told["data"]["computePowerScale"]["totalComputePower"] == 1200
-    assert city.ask(SUPERVISION)["msg"].startswith("no hour of this centre is known yet")
+    assert city.ask(SUPERVISION)["msg"].startswith("the past hour is not known")
 
     secret_file(centre.folder, "city.password", "another")
     reload(centre, "event=reloaded query API: changed")

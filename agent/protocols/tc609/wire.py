@@ -56,6 +56,9 @@ HTTP_STATUSES: Mapping[Code, int] = {
 }
 
 
+_NO_HOUR = "the past hour is not known: none was closed yet, or no meter was read lately"
+
+
 def encode_token(token: Secret, *, expires_in_seconds: int) -> bytes:
     """Return table A.1-2 for a user that was let in."""
     return _encode(
@@ -72,7 +75,7 @@ def encode_supervision(hour: CentreHour | None) -> bytes:
     """Return tables B.2-2 and B.2-3; without an hour every figure is null."""
     if hour is None:
         names = ("electricityConsume", "greenElectricityConsume", "pue", "wue")
-        return encode_data(dict.fromkeys(names), remarks=["no hour of this centre is known yet"])
+        return encode_data(dict.fromkeys(names), remarks=[_NO_HOUR])
     data = {
         "electricityConsume": _kilowatt_hours(hour.facility),
         "greenElectricityConsume": _kilowatt_hours(hour.green),
