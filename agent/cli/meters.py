@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -164,6 +166,8 @@ def _import(arguments: argparse.Namespace) -> int:
     progress = _Progress()
     try:
         with arguments.file.open("rb") as file:
+            if stat.S_ISCHR(os.fstat(file.fileno()).st_mode) and not file.isatty():
+                raise BadInput(f"{arguments.file} is a device and has no end")
             document = centre_asking.import_file(
                 settings,
                 file,

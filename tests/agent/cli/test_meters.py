@@ -124,6 +124,12 @@ def test_the_last_reading_of_a_meter_that_is_imported_is_listed(
     assert status.reading is None, "what was imported is none of its own readings"
 
 
+def test_a_device_without_an_end_is_no_file_of_readings(operator: Operator, config: Path) -> None:
+    refused = operator("meters", "import", "/dev/zero", "--config", config)
+    assert refused.status == 2
+    assert "/dev/zero is a device" in refused.complaints[0]
+
+
 def test_refused_rows_are_told_with_their_lines(operator: Operator, config: Path) -> None:
     at = full_hour(3).isoformat()
     file = operator.folder / "bad.csv"
