@@ -62,6 +62,25 @@ check "the service goes on with the old one" is MainPID "$pid"
 rm /etc/computility-agent/conf.d/20-log.yaml
 check "reload with the former" systemctl reload $unit
 
+echo "== a secret that root alone may read"
+mkdir -p /etc/systemd/system/$unit.d
+cp /drop-ins/credentials.conf /etc/systemd/system/$unit.d/
+former=$(stat -c %a:%U:%G /etc/computility-agent/device-api.password)
+chown root:root /etc/computility-agent/device-api.password
+chmod 0600 /etc/computility-agent/device-api.password
+echo 'device_api: {password_file: device-api.password}' >/etc/computility-agent/conf.d/30-secret.yaml
+systemctl daemon-reload
+check "systemd hands it to the service" systemctl restart $unit
+check "which registers with it" within 20 computility-agent status
+check "and takes up a reload" systemctl reload $unit
+check "with the secret still there" within 5 computility-agent status
+rm /etc/computility-agent/conf.d/30-secret.yaml /etc/systemd/system/$unit.d/credentials.conf
+chown "$(cut -d: -f2- <<<"$former")" /etc/computility-agent/device-api.password
+chmod "$(cut -d: -f1 <<<"$former")" /etc/computility-agent/device-api.password
+systemctl daemon-reload
+systemctl restart $unit
+pid=$(property MainPID)
+
 echo "== crash, hang, bad configuration"
 mkdir -p /etc/systemd/system/$unit.d
 printf '[Service]\nWatchdogSec=2\nRestartSec=100ms\n' >/etc/systemd/system/$unit.d/test.conf
