@@ -9,23 +9,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent.app import (
-    build_device_api,
-    build_workloads,
-    centre_questions,
-    meter_kinds,
-    metrics,
-    monitoring_questions,
-    platforms,
-    query_metrics,
-    runtime_choice,
-    workload_questions,
-)
-from agent.app.centre_parts import CentreService
+from agent.app import build_device_api, build_workloads, metrics, platforms
+from agent.app.centre import meter_kinds, query_metrics
+from agent.app.centre import questions as centre_questions
+from agent.app.centre.parts import CentreService
 from agent.app.held import Held
 from agent.app.local_socket import SOCKET_NAME, STATUS, LocalSocketServer
+from agent.app.monitoring import answering as monitoring_answering
 from agent.app.parts import PartPlan, Service
 from agent.app.wiring import Wiring
+from agent.app.workloads import questions as workload_questions
+from agent.app.workloads import runtime_choice
 from agent.config.kinds import split_listen
 from agent.config.settings import AcsmpSettings, DeviceApiSettings, MetricsSettings, Settings
 from agent.protocols.acsmp.identity import DeviceIdentity
@@ -111,7 +105,7 @@ def _local_socket(settings: Settings, *, wiring: Wiring) -> PartPlan:
                 **centre_questions.answers(
                     lambda: wiring.centre.centre if wiring.centre else None, clock=wiring.clock
                 ),
-                **monitoring_questions.answers(
+                **monitoring_answering.answers(
                     reporting=lambda: wiring.reporting,
                     outbox=wiring.opened_outbox,
                     clock=wiring.clock,

@@ -6,9 +6,11 @@ import ssl
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from agent.app import centre_members, centre_users, signing
+from agent.app import signing
+from agent.app.centre import members as centre_members
+from agent.app.centre import users as centre_users
+from agent.app.centre.operational_sources import OperationalSources
 from agent.app.held import Held
-from agent.app.operational_sources import OperationalSources
 from agent.app.parts import PartPlan, Service
 from agent.app.wiring import Wiring
 from agent.config.centre_settings import CentreSettings

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from agent.app import runtime_choice
 from agent.app.held import Held
 from agent.app.parts import PartPlan, Service
 from agent.app.wiring import Wiring
-from agent.app.workload_fronts import PackageFront, ServiceFront
+from agent.app.workloads import runtime_choice
+from agent.app.workloads.fronts import PackageFront, ServiceFront
 from agent.config.kinds import split_listen, time_zone
 from agent.config.settings import DeviceApiSettings, Settings
 from agent.config.tls_settings import ServerTlsSettings

@@ -7,9 +7,9 @@ from datetime import timedelta, tzinfo
 from pathlib import Path
 
 from agent.app.held import Held
-from agent.app.monitored_platform import MonitoredPlatform, TotalsOf, no_totals
-from agent.app.monitoring_parts import Reporting
-from agent.app.outbox_service import OpenOutbox, OutboxService
+from agent.app.monitoring.outbox_service import OpenOutbox, OutboxService
+from agent.app.monitoring.parts import Reporting
+from agent.app.monitoring.platform import MonitoredPlatform, TotalsOf, no_totals
 from agent.app.parts import PartPlan, Service
 from agent.app.wiring import Wiring
 from agent.centre.centre import Centre

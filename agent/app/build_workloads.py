@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from agent.app import platforms, runtime_choice
+from agent.app import platforms
 from agent.app.held import Held
-from agent.app.lazy_runtime import LazyRuntime
 from agent.app.parts import PartPlan, Service
 from agent.app.wiring import Wiring
-from agent.app.workload_grants import Grants
-from agent.app.workload_origins import PlatformOrigins
-from agent.app.workload_parts import Running, Workloads
+from agent.app.workloads import runtime_choice
+from agent.app.workloads.grants import Grants
+from agent.app.workloads.lazy_runtime import LazyRuntime
+from agent.app.workloads.origins import PlatformOrigins
+from agent.app.workloads.parts import Running, Workloads
 from agent.config.settings import RuntimeSettings, Settings
 from agent.contracts import Runtime
 from agent.model.workloads import InstalledPackage, Manifest

@@ -19,7 +19,8 @@ from prometheus_client.metrics_core import (
 )
 
 import agent
-from agent.app import centre_metrics, workload_metrics
+from agent.app.centre import metrics as centre_metrics
+from agent.app.workloads import metrics as workload_metrics
 from agent.errors import AgentError
 from agent.model.view import AcceleratorView, AgentView
 from agent.protocols.acsmp.status import SessionStatus
@@ -28,9 +29,9 @@ from agent.protocols.acsmp.xpu_types import IdentifyAccelerator
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from agent.app.centre_parts import CentreService
-    from agent.app.monitoring_parts import Reporting
-    from agent.app.workload_parts import Workloads
+    from agent.app.centre.parts import CentreService
+    from agent.app.monitoring.parts import Reporting
+    from agent.app.workloads.parts import Workloads
 
 ACCELERATOR_LABELS = ("vendor", "index", "uuid")
 
@@ -77,7 +78,7 @@ class AgentCollector:
         if not running:
             return ()
         # It weighs, and most nodes report nothing.
-        from agent.app import monitoring_metrics
+        from agent.app.monitoring import metrics as monitoring_metrics
 
         return monitoring_metrics.families(running, now=running[0].now())
 

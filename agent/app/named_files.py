@@ -6,7 +6,9 @@ import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from agent.app import centre_members, centre_users, signing
+from agent.app import signing
+from agent.app.centre import members as centre_members
+from agent.app.centre import users as centre_users
 from agent.app.loading import load_all
 from agent.config.centre_settings import (
     AgentSourceSettings,
@@ -39,7 +41,7 @@ def load_checked(path: Path) -> Loaded:
 def _problems_of_declarations(loaded: Loaded) -> Iterator[ConfigProblem]:
     if loaded.settings.monitoring:
         # It weighs, and most nodes report nothing.
-        from agent.app import monitoring_declared
+        from agent.app.monitoring import declared as monitoring_declared
 
         yield from monitoring_declared.problems(loaded)
 

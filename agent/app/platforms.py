@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import agent
-from agent.app import runtime_choice
+from agent.app.workloads import runtime_choice
 from agent.config.kinds import split_listen
 from agent.config.settings import AcsmpSettings, DeviceApiSettings, Settings
 from agent.errors import AgentError, BadInput, PermanentError

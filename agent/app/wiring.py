@@ -11,9 +11,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import agent
-from agent.app import centre_documents, workload_documents
-from agent.app.answer_counts import AnswerCounts
+from agent.app.centre import documents as centre_documents
+from agent.app.centre.answer_counts import AnswerCounts
 from agent.app.collect import timestamp
+from agent.app.workloads import documents as workload_documents
 from agent.config.settings import Settings
 from agent.errors import AgentError, TransientError
 from agent.model.clock import Clock
@@ -26,11 +27,11 @@ from agent.sampling.sampler import Sampler
 from agent.transport.server import HttpServer
 
 if TYPE_CHECKING:
-    from agent.app.centre_parts import CentreService
-    from agent.app.monitoring_parts import Reporting
-    from agent.app.operational_sources import OperationalSources
-    from agent.app.outbox_service import OpenOutbox, OutboxService
-    from agent.app.workload_parts import Workloads
+    from agent.app.centre.operational_sources import OperationalSources
+    from agent.app.centre.parts import CentreService
+    from agent.app.monitoring.outbox_service import OpenOutbox, OutboxService
+    from agent.app.monitoring.parts import Reporting
+    from agent.app.workloads.parts import Workloads
 
 # How late the sampler's loop may be; it waits for no device, so only a starved machine delays it.
 SAMPLER_SLACK_SECONDS = 30.0
@@ -214,7 +215,7 @@ class Wiring:
                 return None
             return {"platforms": [], "removed": [], "unknown": "not started yet"}
         # It weighs, and most nodes report nothing.
-        from agent.app.monitoring_answers import MonitoringAnswers
+        from agent.app.monitoring.answers import MonitoringAnswers
 
         return MonitoringAnswers(
             reporting=lambda: self.reporting, outbox=self.opened_outbox, clock=self.clock

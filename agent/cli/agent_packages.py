@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agent.app import local_client, once, package_pushing
+from agent.app import local_client, once
 from agent.app.local_socket import SOCKET_NAME
-from agent.app.workload_questions import DELETE_PACKAGE, LIST_PACKAGES
+from agent.app.workloads import package_pushing
+from agent.app.workloads.questions import DELETE_PACKAGE, LIST_PACKAGES
 from agent.cli.main import add_config_argument, add_json_argument, load_settings_if_any
 from agent.config.kinds import time_zone
 from agent.config.settings import Settings

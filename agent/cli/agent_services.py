@@ -7,8 +7,9 @@ import json
 import sys
 from typing import Any
 
-from agent.app import local_client, service_logs
-from agent.app.workload_questions import LIST_SERVICES, LOAD_SERVICE, UNLOAD_SERVICE
+from agent.app import local_client
+from agent.app.workloads import service_logs
+from agent.app.workloads.questions import LIST_SERVICES, LOAD_SERVICE, UNLOAD_SERVICE
 from agent.cli.agent_packages import settings_of, socket_of
 from agent.cli.main import add_json_argument
 from agent.errors import BadInput

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from agent.app import meter_kinds, named_files, once
+from agent.app import named_files, once
+from agent.app.centre import meter_kinds
 from agent.cli.main import add_config_argument, fail
 from agent.config.settings import Settings
 from agent.errors import ConfigError, ConfigProblem
@@ -55,6 +56,6 @@ def _problems_of_figures(settings: Settings) -> tuple[ConfigProblem, ...]:
     if not settings.monitoring:
         return ()
     # It weighs, and most nodes report nothing.
-    from agent.app import monitoring_declared
+    from agent.app.monitoring import declared as monitoring_declared
 
     return tuple(monitoring_declared.problems_of_figures(settings))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from agent.app import demo, demo_centre
+from agent.app.demo import centre as demo_centre
+from agent.app.demo import node as demo
 from agent.errors import BadInput, PermanentError
 from agent.simulator.meters import script_file
 

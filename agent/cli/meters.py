@@ -14,7 +14,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from agent.app import centre_asking, meter_kinds, meter_reading, meter_text, once
+from agent.app import once
+from agent.app.centre import asking as centre_asking
+from agent.app.centre import meter_kinds, meter_reading, meter_text
 from agent.cli.main import add_config_argument, add_json_argument, load_settings
 from agent.config.kinds import time_zone
 from agent.config.settings import Settings

@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from agent.app import monitoring_asking, monitoring_questions, monitoring_text
-from agent.app.monitoring_asking import Ask
+from agent.app.monitoring import asking as monitoring_asking
+from agent.app.monitoring import questions as monitoring_questions
+from agent.app.monitoring import text as monitoring_text
+from agent.app.monitoring.asking import Ask
 from agent.cli.main import add_config_argument, add_json_argument, load_settings
 from agent.config.settings import Settings
 from agent.errors import AgentError, BadInput, PermanentError

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.app import package_file, package_text
+from agent.app.workloads import package_file, package_text
 from agent.cli import agent_packages
 from agent.cli.main import add_json_argument, fail
 from agent.workloads.package_format.errors import PackageRefused

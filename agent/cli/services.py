@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 
-from agent.app import once, workload_plan, workload_plan_text
-from agent.app.workload_plan import PlanRequest
+from agent.app import once
+from agent.app.workloads import plan as workload_plan
+from agent.app.workloads import plan_text as workload_plan_text
+from agent.app.workloads.plan import PlanRequest
 from agent.cli import agent_services
 from agent.cli.main import add_config_argument, add_json_argument, load_settings_if_any
 from agent.errors import BadInput, RequestError

@@ -22,8 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from agent.app import centre_parts  # noqa: E402 - the path comes first
-from agent.app.meter_kinds import MeterKinds  # noqa: E402
+from agent.app.centre import parts as centre_parts  # noqa: E402 - the path comes first
+from agent.app.centre.meter_kinds import MeterKinds  # noqa: E402
 from agent.centre.centre import Centre  # noqa: E402
 from agent.config.load import load  # noqa: E402
 from agent.model.clock import SystemClock  # noqa: E402
@@ -74,7 +74,7 @@ def import_in_child(config: Path, file: Path) -> dict[str, float]:
         "import json,resource,sys,time\n"
         "from pathlib import Path\n"
         "from agent.app import centre_parts\n"
-        "from agent.app.meter_kinds import MeterKinds\n"
+        "from agent.app.centre.meter_kinds import MeterKinds\n"
         "from agent.config.load import load\n"
         "from agent.model.clock import SystemClock\n"
         "s=load(Path(sys.argv[1]),environment={}).settings\n"

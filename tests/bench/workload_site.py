@@ -22,7 +22,7 @@ import tests_package  # noqa: F401 - before anything of `tests`
 
 from agent.app import local_client
 from agent.app.local_socket import SOCKET_NAME
-from agent.app.workload_questions import LOAD_SERVICE, PUSH_PACKAGE
+from agent.app.workloads.questions import LOAD_SERVICE, PUSH_PACKAGE
 from agent.errors import TransientError
 from agent.workloads.package_format import building
 from agent.workloads.package_format.limits import InspectionLimits

@@ -27,7 +27,7 @@ from workload_site import (
 
 from agent.app import local_client
 from agent.app.local_socket import SOCKET_NAME
-from agent.app.workload_questions import PUSH_PACKAGE
+from agent.app.workloads.questions import PUSH_PACKAGE
 from agent.errors import AgentError, NoRoomError
 from agent.simulator.refusal import Refusal
 

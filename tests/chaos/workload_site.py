@@ -23,7 +23,7 @@ import own_tests  # noqa: F401 - finds `tests`
 
 from agent.app import local_client
 from agent.app.local_socket import SOCKET_NAME
-from agent.app.workload_questions import LIST_PACKAGES, LIST_SERVICES
+from agent.app.workloads.questions import LIST_PACKAGES, LIST_SERVICES
 from agent.errors import TransientError
 from agent.simulator.refusal import Refusal
 from agent.simulator.simulator import Simulator, SimulatorSettings

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.app import meter_kinds
+from agent.app.centre import meter_kinds
 from agent.config.load import load_text
 from agent.sampling import entry_points
 

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from agent.app import demo
+from agent.app.demo import node as demo
 
 CHECKS = [
     "the platform accepted the registration",

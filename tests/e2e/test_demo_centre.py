@@ -13,7 +13,7 @@ from fractions import Fraction
 
 import pytest
 
-from agent.app import demo_centre
+from agent.app.demo import centre as demo_centre
 from agent.simulator.meters import script as script_module
 from agent.simulator.meters import script_file
 

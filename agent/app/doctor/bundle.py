@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from agent.app import local_client, once, record
-from agent.app.centre_questions import LIST_METERS
+from agent.app.centre.questions import LIST_METERS
 from agent.app.doctor import accounts, named, programs, unit
 from agent.app.doctor.examination import Patient
 from agent.app.doctor.scrub import LEAST_CHARACTERS, Scrubber
 from agent.app.local_socket import SOCKET_NAME
-from agent.app.workload_questions import LIST_PACKAGES, LIST_SERVICES
+from agent.app.workloads.questions import LIST_PACKAGES, LIST_SERVICES
 from agent.config import show
 from agent.errors import AgentError, BadInput, ConfigError
 from agent.model.clock import Clock

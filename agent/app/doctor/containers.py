@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.app import runtime_choice
 from agent.app.doctor import accounts, engine
 from agent.app.doctor.accounts import READ, WRITE, Account
 from agent.app.doctor.check import Check, Finding, failed, ok, skipped, warning
+from agent.app.workloads import runtime_choice
 from agent.config.settings import RuntimeSettings
 from agent.errors import TransientError
 

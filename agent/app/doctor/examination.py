@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.app import loading, meter_kinds, named_files, once
+from agent.app import loading, named_files, once
+from agent.app.centre import meter_kinds
 from agent.app.doctor import (
     accounts,
     centre_api,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agent.app import meter_kinds, meter_reading
+from agent.app.centre import meter_kinds, meter_reading
 from agent.app.doctor.check import Check, Finding, failed, ok, warning
 from agent.config.meter_settings import MeterSettings
 from agent.config.settings import Settings

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agent.app import loading, meter_kinds, named_files
+from agent.app import loading, named_files
+from agent.app.centre import meter_kinds
 from agent.app.setup.answers import Answers
 from agent.app.setup.plan import Plan
 from agent.config.load import Loaded

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from agent.app import build, build_centre_api, query_metrics
+from agent.app import build, build_centre_api
+from agent.app.centre import query_metrics
 from agent.app.parts import Parts
 from agent.app.wiring import Wiring
 from agent.config.centre_settings import CentreSettings, CentreUserSettings, SourceSettings
@@ -170,7 +171,7 @@ def test_the_hour_comes_from_the_meters(agent):
         return hour()
 
     agent.start()
-    assert "no hour" in agent.ask()["msg"]
+    assert "the past hour is not known" in agent.ask()["msg"]
     agent.wiring.centre = SimpleNamespace(centre=SimpleNamespace(latest_hour=latest_hour))
     assert agent.ask()["data"]["pue"] is not None
     agent.change(hour="rolling")

@@ -13,9 +13,10 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.app import metrics, query_metrics
-from agent.app.monitored_platform import PlatformState
-from agent.app.operational_sources import SourceStatus
+from agent.app import metrics
+from agent.app.centre import query_metrics
+from agent.app.centre.operational_sources import SourceStatus
+from agent.app.monitoring.platform import PlatformState
 from agent.centre.status import MeterStatus
 from agent.errors import TransientError
 from agent.model.metering import CentreHour, Figure, MeterReading, Quality

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent.app.build_workloads import assemble
 from agent.app.wiring import Wiring
-from agent.app.workload_parts import Workloads
+from agent.app.workloads.parts import Workloads
 from agent.config.settings import (
     CollectSettings,
     DownloadSettings,

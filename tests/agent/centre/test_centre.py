@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from agent.app import centre_metrics
+from agent.app.centre import metrics as centre_metrics
 from agent.centre.bills import spread_meters
 from agent.centre.centre import Centre
 from agent.centre.importing import MOST_REFUSED

@@ -12,9 +12,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.app import service_logs
-from agent.app import workload_questions as questions
 from agent.app.local_socket import LocalSocketServer
+from agent.app.workloads import questions, service_logs
 from agent.cli import agent_packages, main
 from runtimes.fake.runtime import FakeRuntime
 from tests.agent.app.workload_home import Home, package, until

@@ -20,7 +20,7 @@ def test_no_time_means_until_ctrl_c(operator, monkeypatch, words, seconds):
         asked_for.append(seconds)
         return 1
 
-    monkeypatch.setattr("agent.app.demo.run", run)
+    monkeypatch.setattr("agent.app.demo.node.run", run)
     assert operator("demo", *words).status == 1
     assert asked_for == [seconds]
 
@@ -29,6 +29,6 @@ def test_ctrl_c_ends_with_130(operator, monkeypatch):
     def run(*, seconds):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("agent.app.demo.run", run)
+    monkeypatch.setattr("agent.app.demo.node.run", run)
     asked = operator("demo")
     assert (asked.status, asked.err) == (130, "")

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from agent.app import build, centre_parts, meter_kinds
+from agent.app import build
+from agent.app.centre import meter_kinds
+from agent.app.centre import parts as centre_parts
 from agent.app.parts import Parts
 from agent.app.wiring import Wiring
 from agent.cli import meters

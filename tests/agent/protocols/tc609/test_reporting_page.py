@@ -6,7 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
-from agent.app import monitoring_declared
+from agent.app.monitoring import declared as monitoring_declared
 from agent.cli import monitoring
 from agent.config.load import load
 from agent.protocols.tc609.figures_file import parse_figures

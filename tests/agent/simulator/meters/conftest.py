@@ -70,7 +70,7 @@ def bench() -> Iterator[Bench]:
 @pytest.fixture
 def plugin(bench: Bench) -> Iterator[Callable[..., Any]]:
     """Return a function that gives the agent's meter for the first of the simulated ones."""
-    from agent.app.meter_kinds import MeterKinds, installed
+    from agent.app.centre.meter_kinds import MeterKinds, installed
     from agent.config.kinds import RawSection
 
     opened: list[Any] = []
