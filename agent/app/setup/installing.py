@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import os
+import pwd
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -39,7 +40,8 @@ def install(plan: Plan) -> Sequence[str]:
     """Write the files, the configuration last; return lines that say what was written.
 
     What stood there is kept beside it with .bak at its end. A file that is there keeps its owner
-    and mode; a new one belongs to root and the service's group, where both are at hand.
+    and mode. Of a new one the service may read what its group may; a new secret is the service's
+    alone, where root writes it.
 
     Raises:
         BadInput: one cannot be written; what was written before it stays.
@@ -49,12 +51,16 @@ def install(plan: Plan) -> Sequence[str]:
     try:
         _make_folder(folder, group=group)
         lines: list[str] = []
-        secret_mode = _OWNER_READS if group is None else _GROUP_READS
         for name, file in plan.files.items():
-            mode = secret_mode if file.is_secret else _ALL_READ
-            lines += _write(
-                folder / name, file.text, mode=mode, group=group, must_have_mode=file.is_secret
-            )
+            if file.is_secret:
+                owner = _service_user()
+                is_alone = owner is not None or group is None
+                mode = _OWNER_READS if is_alone else _GROUP_READS
+                lines += _write(
+                    folder / name, file.text, mode=mode, group=group, owner=owner, is_secret=True
+                )
+            else:
+                lines += _write(folder / name, file.text, mode=_ALL_READ, group=group)
         lines += _write(plan.config.absolute(), plan.text, mode=_GROUP_READS, group=group)
     except OSError as error:
         raise BadInput(f"{error.filename or folder} cannot be written: {error.strerror}") from error
@@ -62,7 +68,13 @@ def install(plan: Plan) -> Sequence[str]:
 
 
 def _write(
-    path: Path, text: str, *, mode: int, group: int | None, must_have_mode: bool = False
+    path: Path,
+    text: str,
+    *,
+    mode: int,
+    group: int | None,
+    owner: int | None = None,
+    is_secret: bool = False,
 ) -> Iterator[str]:
     content = text.encode("utf-8")
     before = path.stat() if path.exists() else None
@@ -71,14 +83,14 @@ def _write(
     if before is not None:
         kept = _backup(path)
         yield f"kept         {kept}"
-        mode = stat.S_IMODE(before.st_mode) & (mode if must_have_mode else 0o777)
+        mode = stat.S_IMODE(before.st_mode) & (_GROUP_READS if is_secret else 0o777)
     with _temporary(path) as (descriptor, name):
         with os.fdopen(descriptor, "wb", closefd=False) as file:
             file.write(content)
         if before is not None and os.geteuid() == 0:
             os.fchown(descriptor, before.st_uid, before.st_gid)
-        elif group is not None:
-            os.fchown(descriptor, -1, group)
+        else:
+            os.fchown(descriptor, -1 if owner is None else owner, -1 if group is None else group)
         os.fchmod(descriptor, mode)
         os.fsync(descriptor)
         # A link, as some tools lay them, keeps pointing where it does.
@@ -129,6 +141,14 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _service_user() -> int | None:
+    """Return the user of the service; None where there is none, or it cannot be given away."""
+    try:
+        return pwd.getpwnam(SERVICE_USER).pw_uid if os.geteuid() == 0 else None
+    except KeyError:
+        return None
 
 
 def _service_group() -> int | None:

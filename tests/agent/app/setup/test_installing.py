@@ -38,6 +38,7 @@ def mode(path):
 @pytest.fixture(autouse=True)
 def no_group(monkeypatch):
     monkeypatch.setattr(installing, "_service_group", lambda: None)
+    monkeypatch.setattr(installing, "_service_user", lambda: None)
 
 
 def test_a_folder_that_is_not_there_is_made(tmp_path):
@@ -69,7 +70,7 @@ def test_a_secret_that_others_could_read_is_closed(tmp_path):
     (tmp_path / "password").write_text("old\n")
     (tmp_path / "password").chmod(0o666)
     installing.install(plan(tmp_path))
-    assert mode(tmp_path / "password") == 0o600
+    assert mode(tmp_path / "password") == 0o640
 
 
 def test_the_service_may_read_what_root_wrote(tmp_path, monkeypatch):
@@ -79,7 +80,20 @@ def test_the_service_may_read_what_root_wrote(tmp_path, monkeypatch):
     installing.install(plan(tmp_path / "etc"))
     for path in (tmp_path / "etc", *(tmp_path / "etc").iterdir()):
         assert path.stat().st_gid == 54321
+    # Without a user of its own, the service reads it through its group.
     assert mode(tmp_path / "etc/password") == 0o640
+
+
+def test_a_new_secret_is_the_service_s_alone(tmp_path, monkeypatch):
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    monkeypatch.setattr(installing, "_service_group", lambda: 54321)
+    monkeypatch.setattr(installing, "_service_user", lambda: 54322)
+    installing.install(plan(tmp_path))
+    assert (tmp_path / "password").stat().st_uid == 54322
+    assert mode(tmp_path / "password") == 0o600
+    assert (tmp_path / "config.yaml").stat().st_uid == 0
+    assert mode(tmp_path / "config.yaml") == 0o640
 
 
 def test_a_link_keeps_pointing_where_it_does(tmp_path):
