@@ -35,6 +35,29 @@ section() {
   echo "=== $words: $((SECONDS - from)) s"
 }
 
+# begin WORDS COMMAND…: beside the sections; what it says comes at the end.
+beside=()
+begin() {
+  local words=$1 said=$work/said-${#beside[@]}
+  shift
+  (
+    from=$SECONDS
+    "$@" >"$said" 2>&1 || status=$?
+    echo "=== $words: $((SECONDS - from)) s, beside the others" >>"$said"
+    exit "${status:-0}"
+  ) &
+  beside+=("$! $said $words")
+}
+end_all() {
+  local pid said words each
+  for each in "${beside[@]}"; do
+    read -r pid said words <<<"$each"
+    echo "=== $words"
+    wait "$pid" || failed+=("$words")
+    cat "$said"
+  done
+}
+
 unpacked() { # KIND [SUITE] → a fresh root
   local root=$work/$1-${2:-bookworm}
   mkdir "$root"
@@ -95,7 +118,7 @@ check_unit() {
 }
 
 [ "$#" -gt 0 ] || set -- all
-[ "$1" != all ] || set -- unit lint deb rpm arm64
+[ "$1" != all ] || set -- unit lint arm64 deb rpm
 mkdir -p "$packages"
 case " $* " in *" deb "* | *" rpm "* | *" lint "*) build amd64 ;; esac
 case " $* " in *" arm64 "*) build arm64 ;; esac
@@ -103,12 +126,13 @@ case " $* " in *" deb "* | *" rpm "*) find_engine ;; esac
 for part; do
   case $part in
     unit) section "unit" check_unit ;;
-    lint) section "lint" "$tests/../lint/run" "$packages" $first ;;
+    lint) begin "lint" "$tests/../lint/run" "$packages" $first ;;
     deb) for suite in ${SUITES:-bookworm}; do section "deb on $suite" deb_life "$suite"; done ;;
     rpm) section "rpm by dnf" rpm_life ;;
-    arm64) section "arm64" "$tests/arm64" "$packages/computility-agent_$first-1_arm64.deb" "$("$tests/root" arm64)" "$work" ;;
+    arm64) begin "arm64" "$tests/arm64" "$packages/computility-agent_$first-1_arm64.deb" "$("$tests/root" arm64)" "$work" ;;
     *) echo "no part is called $part: unit lint deb rpm arm64 all" >&2; exit 2 ;;
   esac
 done
+end_all
 echo "=== $((SECONDS - began)) s in all${failed[*]:+; failed: }$(IFS=,; echo "${failed[*]:-}")"
 [ "${#failed[@]}" = 0 ]
