@@ -17,6 +17,7 @@ from typing import Any
 from agent.app.monitoring.parts import Reporting, is_settled
 from agent.app.wiring import Wiring
 from agent.errors import AgentError
+from agent.metering.roles import WHOLE_RATIO
 from agent.model.metering import CentreHour, Figure, Quality
 from agent.protocols.tc609.month_report import Month
 from agent.protocols.tc609.report_map import Group
@@ -243,5 +244,7 @@ def _is_near(value: float | None, expected: float | None, *, step: float) -> boo
 
 def _kwh(figure: Figure) -> float | None:
     if figure.value is None or figure.quality in (Quality.PARTIAL, Quality.UNKNOWN):
+        return None
+    if figure.coverage_ratio < WHOLE_RATIO:
         return None
     return figure.value / _JOULES_PER_KWH

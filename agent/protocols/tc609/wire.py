@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from agent.metering.roles import WHOLE_RATIO
 from agent.model.metering import CentreHour, Figure, Quality
 from agent.model.secret import Secret
 
@@ -83,8 +84,8 @@ def encode_supervision(hour: CentreHour | None) -> bytes:
         "wue": _ratio(hour.wue_litres_per_kwh),
     }
     reasons = {
-        "electricityConsume": hour.facility.reason or hour.unknown.get("facility"),
-        "greenElectricityConsume": hour.green.reason or hour.unknown.get("green"),
+        "electricityConsume": _why(hour.facility) or hour.unknown.get("facility"),
+        "greenElectricityConsume": _why(hour.green) or hour.unknown.get("green"),
         "pue": hour.unknown.get("pue"),
         "wue": hour.unknown.get("wue"),
     }
@@ -93,17 +94,8 @@ def encode_supervision(hour: CentreHour | None) -> bytes:
         for name, value in data.items()
         if value is None
     ]
-    # Readings of power may miss a little of the hour, and what they missed is in no figure.
-    covers = [
-        f"{name} covers {figure.coverage_ratio:.1%} of the hour"
-        for name, figure in (
-            ("electricityConsume", hour.facility),
-            ("greenElectricityConsume", hour.green),
-        )
-        if data[name] is not None and figure.coverage_ratio < 1.0
-    ]
     notes = [f"note: {flag}" for flag in hour.flags]
-    return encode_data(data, remarks=[*remarks, *covers, *notes])
+    return encode_data(data, remarks=[*remarks, *notes])
 
 
 def encode_data(data: Mapping[str, Any], *, remarks: list[str]) -> bytes:
@@ -115,11 +107,23 @@ def encode_data(data: Mapping[str, Any], *, remarks: list[str]) -> bytes:
 
 
 def _kilowatt_hours(figure: Figure) -> float | None:
-    """Return joules as kWh; None where too little of the hour is covered to call it a figure."""
+    """Return joules as kWh; None where the hour is not covered whole.
+
+    The table has no place for a coverage, so nine tenths of an hour would pass for all of it.
+    """
     if figure.value is None or figure.quality in (Quality.PARTIAL, Quality.UNKNOWN):
+        return None
+    if figure.coverage_ratio < WHOLE_RATIO:
         return None
     exact = Fraction(figure.value, JOULES_PER_KILOWATT_HOUR)
     return float(round(exact, KILOWATT_HOUR_DECIMALS))
+
+
+def _why(figure: Figure) -> str | None:
+    if figure.value is not None and figure.coverage_ratio < WHOLE_RATIO:
+        kilowatt_hours = figure.value / JOULES_PER_KILOWATT_HOUR
+        return f"readings cover {figure.coverage_ratio:.1%} of the hour, {kilowatt_hours:.3f} kWh"
+    return figure.reason
 
 
 def _ratio(value: float | None) -> float | None:

@@ -95,12 +95,14 @@ def test_a_flag_is_told_beside_its_figure():
     assert answer["msg"] == "note: pue_below_1"
 
 
-def test_what_a_figure_leaves_uncovered_is_told():
+def test_an_hour_that_is_not_covered_whole_is_no_figure():
     most = dataclasses.replace(known(KILOWATT_HOUR), coverage_ratio=0.917)
     answer = supervision(hour(facility=most))
 
-    assert answer["data"]["electricityConsume"] == 1.0
-    assert answer["msg"] == "electricityConsume covers 91.7% of the hour"
+    assert answer["data"]["electricityConsume"] is None
+    assert answer["msg"] == (
+        "electricityConsume is unknown: readings cover 91.7% of the hour, 1.000 kWh"
+    )
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
