@@ -151,7 +151,13 @@ check "no process of its user is left" refuse has_process computility-agent
 check "no program file is left" absent /opt/computility-agent /usr/bin/computility-agent /usr/lib/systemd/system/$unit
 check "configuration and state are kept" ls /etc/computility-agent/config.yaml /var/lib/computility-agent/state.db
 service_survived
+# An empty conf.d, as setup leaves it, would have gone as well.
+mv /etc/computility-agent/conf.d /root/
 check "apt installs it again" apt_install "$next"
+check "conf.d is the agent's again" mode /etc/computility-agent/conf.d 750:root:computility-agent
+check "and the service is started" within 5 is ActiveState active
+cp -p /root/conf.d/* /etc/computility-agent/conf.d/
+systemctl restart $unit
 check "it runs as before" within 20 computility-agent status
 check "with the former state" test "$(state_instance)" = "$instance"
 service_survived
