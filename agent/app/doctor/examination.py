@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from agent.app.doctor import (
 )
 from agent.app.doctor.check import Check, Finding, failed, ok, skipped, warning
 from agent.app.doctor.platform_way import Target
+from agent.config import drop_ins
 from agent.config.load import Loaded
 from agent.config.settings import Settings
 from agent.errors import ConfigError
@@ -203,16 +204,28 @@ def _advice(config: Path) -> str:
 def _files(patient: Patient, *, account: accounts.Account) -> Sequence[Check]:
     if patient.loaded is None:
         return [_nothing(permissions.FILES, "", patient)]
-    found = named.files(patient.loaded)
     return [
-        permissions.files_check(
-            patient.config,
-            secrets=found.secrets,
-            others=found.others,
-            account=account,
-            credentials=unit.credentials(patient.unit),
-        )
+        files_check(patient.loaded, config=patient.config, properties=patient.unit, account=account)
     ]
+
+
+def files_check(
+    loaded: Loaded, *, config: Path, properties: Mapping[str, str], account: accounts.Account
+) -> Check:
+    """Return the check of who may read the configuration, conf.d and every file they name.
+
+    `properties` are those of the service's unit, empty where there is none.
+    """
+    found = named.files(loaded)
+    folder = config.parent / drop_ins.FOLDER_NAME
+    parts = [folder] if accounts.is_there(folder) else []
+    return permissions.files_check(
+        config,
+        secrets=found.secrets,
+        others=[*parts, *map(Path, loaded.drop_ins), *found.others],
+        account=account,
+        credentials=unit.credentials(properties),
+    )
 
 
 def _nothing(name: str, reason: str, patient: Patient) -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -58,10 +59,7 @@ def _problems(
         reader = _ROOT if path in credentials else account
         obstacle = accounts.obstacle(reader, path, READ)
         if obstacle is not None:
-            advice = (
-                f"chgrp {account.name} {path} && chmod 0640 {path}, and let it enter the folder"
-            )
-            yield failed(obstacle, advice=advice)
+            yield failed(obstacle, advice=_advice(path, account, is_secret=path in secrets))
             continue
         mode = path.stat().st_mode
         if mode & _OTHERS_WRITE and stat.S_ISREG(mode):
@@ -74,6 +72,15 @@ def _problems(
                 f"everybody may read the secret {path} ({accounts.described(path.stat())})",
                 advice=f"chmod o-rwx {path}",
             )
+
+
+def _advice(path: Path, account: Account, *, is_secret: bool) -> str:
+    if is_secret:
+        words = f"chown {account.name} {path} && chmod 0600 {path}"
+    else:
+        mode = "0750" if os.path.isdir(path) else "0640"  # noqa: PTH112 - never raises
+        words = f"chgrp {account.name} {path} && chmod {mode} {path}"
+    return f"{words}, and let it enter the folder"
 
 
 def _state(state_dir: Path, account: Account) -> Finding:

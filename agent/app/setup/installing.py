@@ -81,7 +81,7 @@ def _write(
     if before is not None and path.read_bytes() == content:
         return
     if before is not None:
-        kept = _backup(path)
+        kept = _backup(path, most=_GROUP_READS if is_secret else 0o777)
         yield f"kept         {kept}"
         mode = stat.S_IMODE(before.st_mode) & (_GROUP_READS if is_secret else 0o777)
     with _temporary(path) as (descriptor, name):
@@ -110,8 +110,11 @@ def _temporary(path: Path) -> Iterator[tuple[int, str]]:
             os.unlink(name)  # noqa: PTH108 - the name that mkstemp gave
 
 
-def _backup(path: Path) -> Path:
-    """Copy a file, owner and mode with it, to the first name that is free."""
+def _backup(path: Path, *, most: int) -> Path:
+    """Copy a file, owner and mode with it, to the first name that is free.
+
+    `most` are the bits of the mode that the copy may keep.
+    """
     number = 0
     while (kept := path.with_name(f"{path.name}.bak{number or ''}")).exists():
         number += 1
@@ -122,7 +125,7 @@ def _backup(path: Path) -> Path:
         file.write(path.read_bytes())
         if os.geteuid() == 0:
             os.fchown(descriptor, status.st_uid, status.st_gid)
-        os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+        os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & most)
     return kept
 
 

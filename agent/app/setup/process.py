@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.app import loading, named_files
-from agent.app.doctor import report
+from agent.app.doctor import accounts, examination, report, runner, unit
+from agent.app.doctor.check import State
 from agent.app.setup import asking, installing, plan, staging, trying
 from agent.app.setup.asking import Given
 from agent.app.setup.dialog import Dialog
 from agent.app.setup.plan import Plan
+from agent.config.load import Loaded
 from agent.config.settings import Settings
 from agent.errors import BadInput, ConfigError, PermanentError
 from agent.model.clock import Clock
@@ -85,16 +88,17 @@ def run(
                 return False
     for line in installing.install(made):
         say(line)
-    settings = named_files.load_checked(config).settings
-    for line in next_steps(config, settings):
+    written = named_files.load_checked(config)
+    for line in _closed_to_the_service(config, written, clock=clock):
+        say(line)
+    for line in next_steps(config, written.settings):
         say(line)
     return True
 
 
 def next_steps(config: Path, settings: Settings) -> Sequence[str]:
     """Return what to do now, a line each."""
-    unit = "computility-agent.service"
-    if any((Path(folder) / unit).exists() for folder in UNIT_FOLDERS):
+    if any((Path(folder) / unit.UNIT).exists() for folder in UNIT_FOLDERS):
         start = "systemctl enable computility-agent && systemctl restart computility-agent"
     else:
         start = f"computility-agent run --config {config}"
@@ -107,6 +111,21 @@ def next_steps(config: Path, settings: Settings) -> Sequence[str]:
         if settings.device_api
         else "",
     )
+
+
+def _closed_to_the_service(config: Path, loaded: Loaded, *, clock: Clock) -> Sequence[str]:
+    """Return what the service may not read, as doctor says it; who is not root cannot tell."""
+    if os.geteuid() != 0:
+        return ()
+    properties = unit.properties()
+    check = examination.files_check(
+        loaded,
+        config=config,
+        properties=properties,
+        account=accounts.service_account(properties),
+    )
+    results = runner.run([[check]], clock=clock)
+    return [report.line(each) for each in results if each.state is not State.OK]
 
 
 def _present(config: Path, text: str | None) -> Settings | None:

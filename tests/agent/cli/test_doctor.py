@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import socket
 import tarfile
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
 from agent.app import local_socket, once
-from agent.app.doctor import bundle, examination, programs, unit
+from agent.app.doctor import accounts, bundle, examination, programs, unit
+from agent.app.doctor.accounts import Account
 from agent.app.local_socket import LocalSocketServer
 
 CODE = "11010800005020000001"
@@ -75,6 +78,23 @@ def test_a_bad_configuration_is_told_line_by_line_and_the_rest_is_checked(operat
     assert checks["configuration", None]["state"] == "failed"
     assert f"{path}:1:14: node.code" in checks["configuration", None]["found"]
     assert checks["docker socket", None]["state"] in {"ok", "warning"}
+
+
+def test_a_file_of_conf_d_that_the_service_may_not_read_fails(operator, few_plugins, monkeypatch):
+    stranger = Account(name="stranger", user_id=54321, group_ids=frozenset({54321}))
+    monkeypatch.setattr(accounts, "service_account", lambda _: stranger)
+    with tempfile.TemporaryDirectory() as name:
+        path, part = Path(name) / "config.yaml", Path(name) / "conf.d/50-site.yaml"
+        part.parent.mkdir()
+        path.write_text("node: {type: AI_BOX}\n")
+        part.write_text(f'node: {{code: "{CODE}"}}\n')
+        for each, mode in ((path.parent, 0o755), (part.parent, 0o755), (path, 0o644)):
+            each.chmod(mode)
+        part.chmod(0o600)
+        found = operator("doctor", "--json", "--config", path).document["checks"]
+    (told,) = [each for each in found if each["name"] == "file permissions"]
+    assert told["state"] == "failed"
+    assert told["found"].startswith(f"stranger may not read {part} ")
 
 
 def test_a_configuration_that_this_user_may_not_read_says_to_be_root(

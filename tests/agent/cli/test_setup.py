@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from agent.app.doctor import accounts
+from agent.app.doctor.accounts import Account
 from agent.cli.main import main
 from agent.config.load import load
 from agent.simulator.faults import Fault, FaultKind
@@ -102,6 +106,22 @@ def test_a_platform_behind_a_ca_of_its_own_is_reached_by_https(operator, flags, 
 def test_no_password_is_on_the_screen(operator, flags):
     asked = run(operator, flags)
     assert "open-sesame" not in asked.out + asked.err
+
+
+def test_a_password_that_the_service_may_not_read_is_told(operator, flags, monkeypatch):
+    if os.geteuid() != 0:
+        pytest.skip("only root knows what another user may read")
+    stranger = Account(name="stranger", user_id=54321, group_ids=frozenset({54321}))
+    monkeypatch.setattr(accounts, "service_account", lambda _: stranger)
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        secret = Path(name) / "device-api.password"
+        secret.write_text("of root alone\n")
+        secret.chmod(0o600)
+        asked = run(operator, {**flags, "--config": Path(name) / "config.yaml"}, "--force")
+        assert asked.status == 0
+        assert f"stranger may not read {secret}" in asked.out
+        assert f"-> chown stranger {secret}" in asked.out
 
 
 def test_a_password_comes_from_standard_input(operator, flags, monkeypatch):

@@ -69,7 +69,19 @@ def test_a_secret_that_the_service_may_not_read_fails(home):
     (found,) = look(home, account=STRANGER, mode=0o600)
     assert found.state is State.FAILED
     assert f"stranger may not read {home / 'password'}" in found.found
-    assert "chmod 0640" in found.advice
+    assert found.advice.startswith(
+        f"chown stranger {home / 'password'} && chmod 0600 {home / 'password'}"
+    )
+
+
+def test_a_folder_of_drop_ins_that_is_closed_fails(home):
+    (home / "conf.d").mkdir(mode=0o700)
+    check = permissions.files_check(
+        home / "config.yaml", secrets=[], others=[home / "conf.d"], account=STRANGER
+    )
+    (found,) = check.look()
+    assert found.found.startswith(f"stranger may not read {home / 'conf.d'}")
+    assert "chmod 0750" in found.advice
 
 
 def test_a_secret_that_systemd_hands_over_need_not_be_readable_for_the_service(home):

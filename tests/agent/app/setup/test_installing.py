@@ -71,6 +71,7 @@ def test_a_secret_that_others_could_read_is_closed(tmp_path):
     (tmp_path / "password").chmod(0o666)
     installing.install(plan(tmp_path))
     assert mode(tmp_path / "password") == 0o640
+    assert mode(tmp_path / "password.bak") == 0o640
 
 
 def test_the_service_may_read_what_root_wrote(tmp_path, monkeypatch):
