@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from typing import Any
 from agent.app import once
 from agent.app.centre import asking as centre_asking
 from agent.app.centre import meter_kinds, meter_reading, meter_text
-from agent.cli.main import add_config_argument, add_json_argument, load_settings
+from agent.cli.actions import add_config_action
+from agent.cli.main import add_json_argument, load_settings
 from agent.config.kinds import time_zone
 from agent.config.settings import Settings
 from agent.errors import BadInput
@@ -80,22 +81,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's words."""
     parser.epilog = EPILOG
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = _add(actions, "list", "list the meters and how they fare", LIST_EPILOG, _list)
+    listing = add_config_action(
+        actions, "list", "list the meters and how they fare", LIST_EPILOG, _list
+    )
     add_json_argument(listing)
-    reading = _add(actions, "read", "read meters now", READ_EPILOG, _read)
+    reading = add_config_action(actions, "read", "read meters now", READ_EPILOG, _read)
     reading.add_argument("name", metavar="NAME", nargs="?", help="one meter; default: all")
     add_json_argument(reading)
-    importing = _add(actions, "import", "keep the readings of a file", IMPORT_EPILOG, _import)
+    importing = add_config_action(
+        actions, "import", "keep the readings of a file", IMPORT_EPILOG, _import
+    )
     importing.add_argument("file", metavar="FILE.csv", type=Path)
     importing.add_argument("--zone", metavar="ZONE", help="zone of times without one")
     importing.add_argument(
         "--correct", action="store_true", help="put rows in the place of readings that were wrong"
     )
     add_json_argument(importing)
-    hours = _add(actions, "hours", "list the last closed hours", HOURS_EPILOG, _hours)
+    hours = add_config_action(actions, "hours", "list the last closed hours", HOURS_EPILOG, _hours)
     hours.add_argument("--count", metavar="N", type=int, default=24, help="default: 24")
     add_json_argument(hours)
-    explaining = _add(
+    explaining = add_config_action(
         actions, "explain", "show the way from readings to an hour", EXPLAIN_EPILOG, _explain
     )
     explaining.add_argument("hour", metavar="HOUR")
@@ -105,26 +110,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Do what the action says."""
     return int(arguments.act(arguments))
-
-
-def _add(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    text: str,
-    epilog: str,
-    act: Callable[[argparse.Namespace], int],
-) -> argparse.ArgumentParser:
-    parser = actions.add_parser(
-        name,
-        help=text,
-        description=text[0].upper() + text[1:] + ".",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add_config_argument(parser)
-    parser.set_defaults(act=act)
-    return parser
 
 
 def _kinds() -> meter_kinds.MeterKinds:

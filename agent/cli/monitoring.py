@@ -13,7 +13,8 @@ from agent.app.monitoring import asking as monitoring_asking
 from agent.app.monitoring import questions as monitoring_questions
 from agent.app.monitoring import text as monitoring_text
 from agent.app.monitoring.asking import Ask
-from agent.cli.main import add_config_argument, add_json_argument, load_settings
+from agent.cli.actions import add_config_action
+from agent.cli.main import add_json_argument, load_settings
 from agent.config.settings import Settings
 from agent.errors import AgentError, BadInput, PermanentError
 from agent.protocols.tc609.month_report import Month
@@ -70,13 +71,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     add_json_argument(
-        _add(actions, "list", "list the platforms and what waits for them", LIST_EPILOG, _list)
+        add_config_action(
+            actions, "list", "list the platforms and what waits for them", LIST_EPILOG, _list
+        )
     )
-    syncing = _add(actions, "sync", "make platforms what was declared", SYNC_EPILOG, _sync)
+    syncing = add_config_action(
+        actions, "sync", "make platforms what was declared", SYNC_EPILOG, _sync
+    )
     _add_names(syncing)
     _add_dry_run(syncing)
     add_json_argument(syncing)
-    reporting = _add(actions, "report", "show and send a month", REPORT_EPILOG, _report)
+    reporting = add_config_action(
+        actions, "report", "show and send a month", REPORT_EPILOG, _report
+    )
     _add_month(reporting)
     _add_names(reporting)
     _add_dry_run(reporting)
@@ -85,11 +92,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--again", action="store_true", help="send it even if the platform took or refused the same"
     )
     add_json_argument(reporting)
-    releasing = _add(actions, "release", "send a refused month again", RELEASE_EPILOG, _release)
+    releasing = add_config_action(
+        actions, "release", "send a refused month again", RELEASE_EPILOG, _release
+    )
     releasing.add_argument("name", metavar="NAME")
     _add_month(releasing)
     add_json_argument(releasing)
-    verifying = _add(actions, "verify", "ask platforms what they have", VERIFY_EPILOG, _verify)
+    verifying = add_config_action(
+        actions, "verify", "ask platforms what they have", VERIFY_EPILOG, _verify
+    )
     _add_month(verifying)
     _add_names(verifying)
     add_json_argument(verifying)
@@ -266,26 +277,6 @@ def _month(text: str) -> str:
         return str(Month.parse(text))
     except ValueError as error:
         raise BadInput(str(error)) from error
-
-
-def _add(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    text: str,
-    epilog: str,
-    act: Callable[[argparse.Namespace], int],
-) -> argparse.ArgumentParser:
-    parser = actions.add_parser(
-        name,
-        help=text,
-        description=text[0].upper() + text[1:] + ".",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add_config_argument(parser)
-    parser.set_defaults(act=act)
-    return parser
 
 
 def _add_names(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent.app.workloads import package_file, package_text
 from agent.cli import agent_packages
+from agent.cli.actions import add_action
 from agent.cli.main import add_json_argument, fail
 from agent.workloads.package_format.errors import PackageRefused
 
@@ -48,17 +49,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_inspect(actions)
     _add_build(actions)
     agent_packages.add_list(
-        _add_action(
+        add_action(
             actions, "list", "list the packages of the running agent", agent_packages.LIST_EPILOG
         )
     )
     agent_packages.add_push(
-        _add_action(
+        add_action(
             actions, "push", "hand a package to the running agent", agent_packages.PUSH_EPILOG
         )
     )
     agent_packages.add_delete(
-        _add_action(
+        add_action(
             actions,
             "delete",
             "delete a package from the running agent",
@@ -73,7 +74,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _add_inspect(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add_action(
+    parser = add_action(
         actions, "inspect", "check a package's file and print what is in it", INSPECT_EPILOG
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the package's file")
@@ -101,7 +102,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 
 def _add_build(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add_action(actions, "build", "make a package's file of a folder", BUILD_EPILOG)
+    parser = add_action(actions, "build", "make a package's file of a folder", BUILD_EPILOG)
     parser.add_argument("folder", type=Path, metavar="DIR", help="the folder with algo.yaml")
     parser.add_argument(
         "--output",
@@ -127,19 +128,6 @@ def _build(arguments: argparse.Namespace) -> int:
         _end_progress()
     print("\n".join(package_text.built_lines(built, digests)))
     return 0
-
-
-def _add_action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, epilog: str
-) -> argparse.ArgumentParser:
-    return actions.add_parser(
-        name,
-        help=text,
-        description=text[0].upper() + text[1:] + ".",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
 
 
 def _add_architecture(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,8 @@ from agent.app.workloads import plan as workload_plan
 from agent.app.workloads import plan_text as workload_plan_text
 from agent.app.workloads.plan import PlanRequest
 from agent.cli import agent_services
-from agent.cli.main import add_config_argument, add_json_argument, load_settings_if_any
+from agent.cli.actions import add_config_action
+from agent.cli.main import add_json_argument, load_settings_if_any
 from agent.errors import BadInput, RequestError
 from agent.model.workloads import EnvironmentVariable
 
@@ -39,40 +40,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_plan(actions)
     agent_services.add_list(
-        add_action(
+        add_config_action(
             actions, "list", "list the services of the running agent", agent_services.LIST_EPILOG
         )
     )
-    load = add_action(actions, "load", "load a service of a package", agent_services.LOAD_EPILOG)
+    load = add_config_action(
+        actions, "load", "load a service of a package", agent_services.LOAD_EPILOG
+    )
     add_load_arguments(load)
     load.set_defaults(act=_load)
     agent_services.add_unload(
-        add_action(actions, "unload", "unload services of a package", agent_services.UNLOAD_EPILOG)
+        add_config_action(
+            actions, "unload", "unload services of a package", agent_services.UNLOAD_EPILOG
+        )
     )
     agent_services.add_logs(
-        add_action(actions, "logs", "print what a service printed", agent_services.LOGS_EPILOG)
+        add_config_action(
+            actions, "logs", "print what a service printed", agent_services.LOGS_EPILOG
+        )
     )
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Do what the action says."""
     return int(arguments.act(arguments))
-
-
-def add_action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, epilog: str
-) -> argparse.ArgumentParser:
-    """Add an action with the options that every action has."""
-    parser = actions.add_parser(
-        name,
-        help=text,
-        description=text[0].upper() + text[1:] + ".",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add_config_argument(parser)
-    return parser
 
 
 def add_load_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +99,7 @@ def variables(words: list[str]) -> tuple[EnvironmentVariable, ...]:
 
 
 def _add_plan(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = add_action(
+    parser = add_config_action(
         actions, "plan", "print exactly which containers a service would have", PLAN_EPILOG
     )
     add_load_arguments(parser)

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from agent.config.kinds import FilePath, Listen, PrivateFilePath, Url
+from agent.config.kinds import FilePath, Listen, Url
 from agent.config.sign_settings import SignSettings
-from agent.config.tls_settings import ServerTlsSettings
+from agent.config.tls_settings import ClientCertificate, ClientPrivateKey, ServerTlsSettings
 from agent.model.secret import Secret
 
 
@@ -76,13 +76,8 @@ class AgentSourceSettings:
     ca_file: Annotated[
         FilePath | None, Meta(description="PEM file of the CA that signed its certificate.")
     ] = None
-    client_certificate: Annotated[
-        FilePath | None, Meta(description="PEM file of our own certificate, for mutual TLS.")
-    ] = None
-    client_private_key: Annotated[
-        PrivateFilePath | None,
-        Meta(description="PEM file of its key; absent where the certificate's file holds it."),
-    ] = None
+    client_certificate: ClientCertificate = None
+    client_private_key: ClientPrivateKey = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from agent.config.kinds import FilePath, LaterFilePath, PrivateFilePath, TextKind, TokenHeader, Url
+from agent.config.kinds import FilePath, LaterFilePath, TextKind, TokenHeader, Url
 from agent.config.sign_settings import SignSettings
+from agent.config.tls_settings import ClientCertificate, ClientPrivateKey
 from agent.model.secret import Secret
 
 
@@ -260,13 +261,8 @@ class MonitoringSettings:
         FilePath | None,
         Meta(description="PEM file of the CA that signed the platform's certificate."),
     ] = None
-    client_certificate: Annotated[
-        FilePath | None, Meta(description="PEM file of our own certificate, for mutual TLS.")
-    ] = None
-    client_private_key: Annotated[
-        PrivateFilePath | None,
-        Meta(description="PEM file of its key; absent where the certificate's file holds it."),
-    ] = None
+    client_certificate: ClientCertificate = None
+    client_private_key: ClientPrivateKey = None
     projects: Annotated[
         tuple[ProjectSettings, ...], Meta(description="The projects of the centre.")
     ] = ()

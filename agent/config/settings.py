@@ -22,7 +22,6 @@ from agent.config.kinds import (
     Ipv4,
     Listen,
     MountPath,
-    PrivateFilePath,
     RawSection,
     TimeZone,
     TokenHeader,
@@ -30,7 +29,7 @@ from agent.config.kinds import (
 )
 from agent.config.meter_settings import LedgerSettings, MeterSettings
 from agent.config.monitoring_settings import MonitoringSettings, OutboxSettings
-from agent.config.tls_settings import ServerTlsSettings
+from agent.config.tls_settings import ClientCertificate, ClientPrivateKey, ServerTlsSettings
 from agent.model.secret import Secret
 
 NodeType = Literal[
@@ -205,13 +204,8 @@ class AcsmpSettings:
         FilePath | None,
         Meta(description="PEM file of the CA that signed the platform's certificate."),
     ] = None
-    client_certificate: Annotated[
-        FilePath | None, Meta(description="PEM file of our own certificate, for mutual TLS.")
-    ] = None
-    client_private_key: Annotated[
-        PrivateFilePath | None,
-        Meta(description="PEM file of its key; absent where the certificate's file holds it."),
-    ] = None
+    client_certificate: ClientCertificate = None
+    client_private_key: ClientPrivateKey = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The settings of TLS of a listener."""
+"""The settings of TLS, of a listener and of a client."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from typing import Annotated
 from msgspec import Meta
 
 from agent.config.kinds import FilePath, PrivateFilePath
+
+ClientCertificate = Annotated[
+    FilePath | None, Meta(description="PEM file of our own certificate, for mutual TLS.")
+]
+ClientPrivateKey = Annotated[
+    PrivateFilePath | None,
+    Meta(description="PEM file of its key; absent where the certificate's file holds it."),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
