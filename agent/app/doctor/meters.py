@@ -42,7 +42,7 @@ def judge_told(meter: Mapping[str, Any]) -> Finding:
         refused = meter.get("refused")
         if refused:
             return warning(
-                f"its readings are refused: {refused}", advice="computility-agent meters"
+                f"its readings are refused: {refused}", advice="computility-agent meters list"
             )
         return ok(found)
     if state == "starting":

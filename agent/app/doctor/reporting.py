@@ -44,7 +44,7 @@ def _platform(each: Mapping[str, Any]) -> Finding:
     name = str(each["name"])
     if each["unknown"]:
         return failed(str(each["unknown"]), advice=_NO_OUTBOX, subject=name)
-    found = f"{each['waiting'] or 0} waiting, last taken {each['last_delivered_month'] or 'never'}"
+    found = f"{each['waiting']} waiting, last taken {each['last_delivered_month'] or 'never'}"
     if each["refused"]:
         one = each["refused"][0]
         return failed(
@@ -55,7 +55,9 @@ def _platform(each: Mapping[str, Any]) -> Finding:
         )
     trouble = each["trouble"] or each["figures_error"]
     if trouble:
-        return failed(f"{found}; {trouble}", advice="computility-agent monitoring", subject=name)
+        return failed(
+            f"{found}; {trouble}", advice="computility-agent monitoring list", subject=name
+        )
     if each["last_error"]:
         return warning(
             f"{found}; {each['last_error']}",
